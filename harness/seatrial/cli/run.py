@@ -1,0 +1,174 @@
+"""`seatrial run`: a whole trial."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seatrial.cli.app import app
+from seatrial.cli.options import NO_DAEMON, Assignments, Targets, load_settings
+from seatrial.errors import ExitCode, HarnessError
+
+if TYPE_CHECKING:
+    import pytest
+
+    from seatrial.records import RunResult
+    from seatrial.settings import Settings
+
+
+@app.command()
+def run(  # noqa: PLR0917 - each is an option, given by name
+    target: Targets = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A bundled name, package.module:attribute, a model directory, an ONNX file. See `seatrial models`."
+        ),
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="How much is asked: smoke, standard or nightly.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the trial's directory goes (default: seatrial-results).")
+    ] = None,
+    provision: Annotated[bool, typer.Option("--provision", help="First install what the targets lack.")] = False,
+    require: Annotated[
+        bool, typer.Option("--require", help="What a target lacks is a failure; also when CI is set.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the kind cluster for the next trial.")] = False,
+    kube_context: Annotated[
+        str | None, typer.Option(help="Use this cluster instead of a kind cluster of our own.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    serial: Annotated[bool, typer.Option("--serial", help="Bring targets up one after another.")] = False,
+    set_: Assignments = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the summary.")] = False,
+) -> None:
+    """Deploy the model to the targets, ask the checks, write the reports, take everything down.
+
+    \b
+    seatrial run                                      what needs no daemon: inprocess, local, gradio, mlflow, sagemaker
+    seatrial run --target all --provision             all technologies
+    seatrial run --model my_pkg.model:model --target docker
+    """
+    from seatrial.settings import runs_in_ci
+
+    given = {
+        "model": model,
+        "target": target,
+        "profile": profile,
+        "out": str(out) if out else None,
+        "require": True if require or runs_in_ci(os.environ) else None,
+        "keep": keep or None,
+        "kube_context": kube_context,
+        "seed": seed,
+        "serial": serial or None,
+    }
+    settings = load_settings(given, set_)
+    say = Progress(quiet=quiet)
+    if provision:
+        from seatrial.cli.provision import provision_targets
+
+        provision_targets(settings, say)
+    raise typer.Exit(run_trial(settings, say))
+
+
+def run_trial(settings: Settings, say: Progress) -> int:
+    """Run pytest over the suites in this process, print the summary, and return the exit code of the command line."""
+    import pytest
+
+    from seatrial.plugin import find_session
+    from seatrial.trial.summary import render_summary
+    from seatrial.trial.trial import choose
+
+    if not settings.general.target:
+        settings = settings.with_given({"target": list(NO_DAEMON)}, "default of run")
+        named: tuple[str, ...] = ()
+    else:
+        named = tuple(settings.general.target)
+    choose(settings.general.target, ())  # a wrong name is said before anything begins
+    console = Console(settings, named, say)
+    with _without_pytest_environment():
+        code = pytest.main(_pytest_arguments(), plugins=[console])
+    session = find_session(console.config) if console.config is not None else None
+    result: RunResult | None = session.result if session is not None else None
+    if session is None or result is None:
+        problem = (session.problem if session is not None else "") or console.problem
+        if problem:
+            sys.stderr.write(f"seatrial: {problem}\n")
+        return int(ExitCode.USAGE if code == pytest.ExitCode.USAGE_ERROR else HarnessError.exit_code)
+    sys.stdout.write(render_summary(result, session.trial.directory.path))
+    if code == pytest.ExitCode.INTERRUPTED:
+        return 130
+    if code == pytest.ExitCode.INTERNAL_ERROR or console.problem:
+        sys.stderr.write(f"seatrial: the suites themselves broke: {console.problem}\n")
+        return result.exit_code or int(HarnessError.exit_code)
+    return result.exit_code
+
+
+@contextlib.contextmanager
+def _without_pytest_environment() -> Iterator[None]:
+    """What the environment says to pytest, and which plug-ins are installed, is the user's own tests' business."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PYTEST_")}
+    for name in kept:
+        del os.environ[name]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
+        os.environ.update(kept)
+
+
+def _pytest_arguments() -> list[str]:
+    """The user's own pytest settings and conftest files play no part: `pytest --pyargs seatrial_suites` is for that."""
+    off = ["-s", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "seatrial.plugin"]
+    return ["--pyargs", "seatrial_suites", "-c", os.devnull, "--rootdir", str(Path.cwd()), "--noconftest", *off]
+
+
+class Progress:
+    """Lines of progress on standard error, with seconds since the start; nothing when quiet."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._began_s = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        if not self._quiet:
+            sys.stderr.write(f"[{time.monotonic() - self._began_s:6.1f} s] {line}\n")
+            sys.stderr.flush()
+
+
+class Console:
+    """A pytest plug-in: hands the settings to the session and turns outcomes into lines."""
+
+    def __init__(self, settings: Settings, named: tuple[str, ...], say: Progress) -> None:
+        self._settings = settings
+        self._named = named
+        self._say = say
+        self.config: pytest.Config | None = None
+        self.problem = ""
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        from seatrial.plugin import find_session
+
+        self.config = config
+        config.pluginmanager.register(self._say, "seatrial-progress")
+        find_session(config).use_settings(self._settings, self._named)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or not report.passed:
+            name = report.nodeid.rpartition("::")[2]
+            self._say(f"{name}: {report.outcome} ({report.duration:.1f} s)")
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self.problem = str(report.longrepr)
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        self.problem = str(excrepr)

@@ -1,0 +1,151 @@
+"""The plain client: asks one question at a time over a blocking socket, through whatever wire the endpoint speaks."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from seatrial.endpoint import Endpoint
+from seatrial.errors import SeatrialError
+from seatrial.model import Arrays, Manifest
+from seatrial.registry import find_wire
+from seatrial.wire import Answer, Exchange, Refusal, RefusalKind, Send
+
+_CHUNK_BYTES = 1 << 16
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class AskTimeoutError(SeatrialError):
+    """No whole answer within the time given."""
+
+
+class Client:
+    """Asks an endpoint. Keeps its connection between questions where the wire and the server allow; not for two threads.
+
+    Args:
+        endpoint: where and how to ask.
+        manifest: the signature to ask by.
+        keep_alive: False opens a new connection for every question.
+
+    Attributes:
+        stale_connections: how often a kept connection turned out to be closed by the server as it was used again. The
+            question is then asked once more on a new connection, as RFC 9112, section 9.3.1 allows for what is safe to
+            repeat, which a prediction is.
+    """
+
+    def __init__(self, endpoint: Endpoint, manifest: Manifest, *, keep_alive: bool = True) -> None:
+        self._endpoint = endpoint
+        self._manifest = manifest
+        self._keep_alive = keep_alive
+        self._wire = find_wire(endpoint.wire)
+        self._socket: socket.socket | None = None
+        self._heard = False
+        self.stale_connections = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def ask(self, inputs: Arrays, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Answer | Refusal:
+        """Ask one question.
+
+        Raises:
+            OSError: no connection, or it broke before any byte of an answer.
+            AskTimeoutError: no whole answer within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        kept = self._socket is not None
+        try:
+            return self._ask_once(inputs, deadline)
+        except TimeoutError as error:
+            raise AskTimeoutError(f"no whole answer from {self._endpoint.address} within {timeout_s:g} s") from error
+        except ConnectionError:
+            if not kept or self._heard:
+                raise
+        self.stale_connections += 1
+        return self._ask_once(inputs, deadline)
+
+    def _ask_once(self, inputs: Arrays, deadline: float) -> Answer | Refusal:
+        exchange = self._wire.open_exchange(self._endpoint, self._manifest)
+        self._heard = False
+        ended = False
+        try:
+            outcome = self._drive(exchange, exchange.start(inputs), deadline)
+            ended = True
+        finally:
+            if not (ended and self._keep_alive and exchange.reusable):
+                self.close()
+        return outcome
+
+    def _drive(self, exchange: Exchange, data: bytes, deadline: float) -> Answer | Refusal:
+        connection = self._send(data, deadline)
+        while True:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            received = connection.recv(_CHUNK_BYTES)
+            if not received and not self._heard:
+                raise ConnectionResetError("the server closed the connection before the first byte of an answer")
+            self._heard = True
+            step = exchange.receive(received)
+            if isinstance(step, Send):
+                if step.reconnect:
+                    self.close()
+                connection = self._send(step.data, deadline)
+            elif step is not None:
+                return step
+            elif not received:
+                return Refusal(kind=RefusalKind.TRUNCATED, status=0, message="the connection ended before the answer")
+
+    def _send(self, data: bytes, deadline: float) -> socket.socket:
+        """Send on the kept connection when it is still open, else on a new one."""
+        if self._socket is not None and _is_closed(self._socket):
+            self.close()
+        if self._socket is None:
+            self._socket = connect(self._endpoint, max(0.001, deadline - time.monotonic()))
+        self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+        self._socket.sendall(data)
+        return self._socket
+
+
+def connect(endpoint: Endpoint, timeout_s: float) -> socket.socket:
+    """Open a connection to an endpoint: TCP, TLS or a Unix socket."""
+    parts = urlsplit(endpoint.address)
+    if parts.scheme == "unix":
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(parts.path)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+    secure = parts.scheme == "https"
+    connection = socket.create_connection((parts.hostname or "", parts.port or (443 if secure else 80)), timeout_s)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not secure:
+        return connection
+    context = ssl.create_default_context(cafile=endpoint.ca_file or None)
+    return context.wrap_socket(connection, server_hostname=parts.hostname)
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Tell whether an idle connection was closed by the peer (or has bytes nobody asked for)."""
+    connection.settimeout(0)
+    try:
+        connection.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""Model formats other than `PythonModel`: ONNX files and the directories that MLflow saves."""

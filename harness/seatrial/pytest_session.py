@@ -1,0 +1,314 @@
+"""The heavy half of the pytest plug-in: one trial over a pytest session, its outcomes recorded as checks.
+
+Under pytest-xdist the controller owns the trial and writes its files; workers join it, and send records along with their
+test reports (a dict attribute of a report crosses, its stash does not).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import queue
+import sys
+from collections.abc import Generator
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+from seatrial.checks import MARKER, PROFILES, Check, NotRunError, UnsupportedError
+from seatrial.errors import HarnessError, SeatrialError, UnmetRequirementError, UsageError
+from seatrial.plugin import OPTIONS
+from seatrial.pytest_outcome import make_check_record
+from seatrial.pytest_scheduling import find_group, make_scheduler
+from seatrial.records import ErrorRecord, Record, RunResult
+from seatrial.registry import find_target
+from seatrial.settings import Settings, read_settings, runs_in_ci
+from seatrial.target import Deployment, claim_capabilities
+from seatrial.trial.directory import encode_record
+from seatrial.trial.trial import Choice, Trial, choose
+
+FACTS = pytest.StashKey[dict[str, Any]]()
+DEFAULT_TARGETS = ("local",)
+_TOKEN = "seatrial_trial"  # noqa: S105 - a key of xdist's workerinput
+# xdist's ways of handing out tests one by one or by file; `each` and `no` run them in pytest's own order.
+_DISTRIBUTIONS = frozenset({"load", "loadgroup", "loadscope", "loadfile", "worksteal"})
+_BROKEN_OFF: dict[int, str] = {
+    int(pytest.ExitCode.INTERRUPTED): "it was interrupted, so not everything was asked",
+    int(pytest.ExitCode.INTERNAL_ERROR): "pytest broke, so not everything was asked",
+}
+
+
+class TrialSession:
+    """A trial over a pytest session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._trial: Trial | None = None
+        self._pending: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._named: tuple[str, ...] | None = None
+        self.result: RunResult | None = None
+        self.problem = ""
+
+    def use_settings(self, settings: Settings, named: tuple[str, ...]) -> None:
+        """Take these settings instead of reading them: the command line has. `named` are the targets the user wrote."""
+        self.settings = settings
+        self._named = named
+
+    def check_choice(self) -> None:
+        """Raise pytest.UsageError now for a wrong setting or target, rather than in the midst of collection."""
+        _ = self.choice
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Settings, from the file, the environment and the options; a wrong one ends the session with its sentence."""
+        try:
+            settings = read_settings(self._config.rootpath, os.environ)
+            if runs_in_ci(os.environ):
+                settings = settings.with_given({"require": True}, "CI")
+            return settings.with_given(self._read_options(), "option")
+        except SeatrialError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    @cached_property
+    def choice(self) -> Choice:
+        """The targets."""
+        try:
+            choice = choose(self.settings.general.target, DEFAULT_TARGETS)
+            return choice if self._named != () else dataclasses.replace(choice, named=())
+        except SeatrialError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    @property
+    def trial(self) -> Trial:
+        """The trial; it begins at the first use."""
+        if self._trial is None:
+            self._trial = self._begin()
+        return self._trial
+
+    def parametrize(self, metafunc: pytest.Metafunc) -> None:
+        """Ask a test of every target, in one xdist group a target."""
+        groups = [(name, pytest.mark.xdist_group(name)) for name in self.choice.targets]
+        parameters = [pytest.param(name, id=name, marks=group) for name, group in groups]
+        metafunc.parametrize("seatrial_target", parameters, indirect=True, scope="session")
+
+    def obtain(self, name: str) -> Deployment:
+        """Return a target's deployment.
+
+        Raises:
+            NotRunError: it lacks something, and that is allowed.
+            UnmetRequirementError: it lacks something, and that is not allowed.
+            DeploymentError: it did not come up.
+        """
+        lacking = self.trial.lacking[name]
+        if not lacking:
+            return self.trial.fleet.obtain(name, self._flush_lines)
+        what = "; ".join(f"{each.name}: {each.detail}" for each in lacking)
+        fix = "; ".join(dict.fromkeys(each.fix for each in lacking))
+        if self.trial.must_run(name):
+            raise UnmetRequirementError(f"{name} cannot run here: {what}", fix=fix)
+        raise NotRunError(f"{name} is not run: {what}", fix=fix)
+
+    def facts_of(self, item: pytest.Item) -> dict[str, Any]:
+        """The figures a test leaves for its record."""
+        return item.stash.setdefault(FACTS, {})
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Do not ask what a target does not claim; that is known without deploying it."""
+        check = _check_of(item)
+        target = _target_of(item)
+        if check is None or not target or not check.needs:
+            return
+        lacking = check.needs - self._read_capabilities(target)
+        if lacking:
+            pytest.skip(str(UnsupportedError(f"{target} does not claim {', '.join(sorted(lacking))}")))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, NotRunError):
+            report.outcome = "skipped"
+            path, line, _ = item.location
+            report.longrepr = (path, line or 0, f"Skipped: {call.excinfo.value}")
+        if target := _target_of(item):
+            check = _check_of(item) or _own_check_of(item)
+            record = make_check_record(check, target, item, call, report, self.facts_of(item))
+            if record is not None:
+                self._keep(record)
+        if lines := _drain(self._pending):
+            vars(report)["seatrial_records"] = lines
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not self._is_worker:
+            for line in getattr(report, "seatrial_records", ()):
+                self.trial.directory.append(line)
+            self._flush_lines()
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out what only a larger profile asks."""
+        largest = PROFILES.index(self.settings.general.profile)
+        kept = [
+            item for item in items if (check := _check_of(item)) is None or PROFILES.index(check.profile) <= largest
+        ]
+        left_out = [item for item in items if item not in set(kept)]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = kept
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Bring up what will be asked, side by side; a worker of xdist does not know yet what it will be given."""
+        wanted = [name for item in session.items if (name := _target_of(item))]
+        option = session.config.option
+        broken = session.testsfailed and not option.continue_on_collection_errors
+        if not wanted or broken or option.collectonly or getattr(option, "setupplan", False):
+            return
+        try:
+            trial = self.trial
+        except SeatrialError as error:
+            raise pytest.UsageError(str(error)) from error
+        if not self._is_worker:
+            trial.record_lacking()
+            asked = [name for name in dict.fromkeys(wanted) if not trial.lacking[name]]
+            trial.fleet.request(asked)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Keep a target's tests on one worker, for the ways of distributing that would not."""
+        return make_scheduler(config, log, self.choice.targets) if config.option.dist in _DISTRIBUTIONS else None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """A worker died in the midst of a test: its target was not asked everything, which is no pass."""
+        target = find_group(crashitem, self.choice.targets)
+        if target:
+            message = f"the worker crashed while it ran {crashitem}: {report.longreprtext}"
+            self.trial.record(ErrorRecord(target=target, message=message, exit_code=int(HarnessError.exit_code)))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hand the trial to a worker of xdist."""
+        try:
+            first = self._trial is None
+            node.workerinput[_TOKEN] = self.trial.make_token()
+            if first:
+                self.trial.record_lacking()
+        except SeatrialError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._trial is None:
+            return
+        if self._is_worker:
+            self._trial.take_down()
+            output = getattr(self._config, "workeroutput", {})
+            output["seatrial_records"] = _drain(self._pending)
+            return
+        try:
+            broken_off = _BROKEN_OFF.get(session.exitstatus, "")
+            self.result = self._trial.finish(sys.argv, broken_off=broken_off)
+        except SeatrialError as error:
+            self.problem = str(error)
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            return
+        if session.exitstatus == pytest.ExitCode.OK and self.result.exit_code != 0:
+            code = pytest.ExitCode.NO_TESTS_COLLECTED if self.result.exit_code == 3 else pytest.ExitCode.TESTS_FAILED
+            session.exitstatus = code
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ARG002 - xdist's signature
+        for line in getattr(node, "workeroutput", {}).pop("seatrial_records", ()):
+            self.trial.directory.append(line)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.problem:
+            terminalreporter.section("seatrial")
+            terminalreporter.write_line(self.problem)
+        if self.result is not None:
+            from seatrial.trial.summary import render_summary
+
+            terminalreporter.section("seatrial")
+            terminalreporter.write(render_summary(self.result, self.trial.directory.path))
+
+    @property
+    def _is_worker(self) -> bool:
+        return hasattr(self._config, "workerinput")
+
+    def _begin(self) -> Trial:
+        if not self._is_worker:
+            return Trial.start(self.settings, self.choice, progress=self._say)
+        token = self._config.workerinput.get(_TOKEN)  # type: ignore[attr-defined]
+        if token is None:
+            raise UsageError("with pytest-xdist the targets must be named", fix="give --target, e.g. --target local")
+        return Trial.attach(token, record=self._keep, progress=lambda _line: None)
+
+    def _keep(self, record: Record) -> None:
+        """Workers send records with their next report; the controller writes at once."""
+        if self._is_worker:
+            self._pending.put(encode_record(record))
+        else:
+            self.trial.record(record)
+
+    def _say(self, line: str) -> None:
+        """Take a line of progress, from any thread; pytest's own output is written by the main thread only."""
+        say = self._config.pluginmanager.get_plugin("seatrial-progress")
+        if say is not None:
+            say(line)
+        else:
+            self._lines.put(line)
+
+    def _flush_lines(self) -> None:
+        plugins = self._config.pluginmanager
+        reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+        lines = _drain(self._lines)
+        if not lines or reporter is None or capture is None or self._config.get_verbosity() < 0:
+            return
+        with capture.global_and_fixture_disabled():
+            for line in lines:
+                reporter.write_line(f"seatrial: {line}")
+
+    def _read_capabilities(self, name: str) -> frozenset[str]:
+        """What a target claims, with the settings that it has here."""
+        target = find_target(name)
+        return claim_capabilities(target, self.settings.for_target(target))
+
+    def _read_options(self) -> dict[str, Any]:
+        option = self._config.option
+        given = {setting: getattr(option, f"seatrial_{setting}", None) for _, setting, _ in OPTIONS}
+        values = {setting: value for setting, value in given.items() if value is not None}
+        for pair in option.seatrial_set or ():
+            name, equals, value = pair.partition("=")
+            if not equals:
+                raise UsageError(f"--seatrial-set {pair!r} is not NAME=VALUE")
+            values[name] = value
+        return values
+
+
+def _drain(lines: queue.SimpleQueue[str]) -> list[str]:
+    drained = []
+    while not lines.empty():
+        drained.append(lines.get())
+    return drained
+
+
+def _check_of(item: Any) -> Check | None:
+    marker = item.get_closest_marker(MARKER)
+    return marker.args[0] if marker is not None else None
+
+
+def _own_check_of(item: pytest.Item) -> Check:
+    """A user's own test over the fixtures, as a check: its name is the id, its first sentence the title."""
+    name = getattr(item, "originalname", None) or item.name
+    about = (getattr(item.obj, "__doc__", None) or name).strip().splitlines()[0] if hasattr(item, "obj") else name
+    path = item.nodeid.partition("[")[0]
+    return Check(id=name, title=about, level="MUST", sentence=about, source=path)
+
+
+def _target_of(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("seatrial_target", "")) if callspec is not None else ""

@@ -1,0 +1,176 @@
+"""What a target is: a technology as this harness drives it, and the life of one deployment on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from seatrial.endpoint import Endpoint
+from seatrial.model import ModelDirectory, Resources
+from seatrial.owner import Ownership
+from seatrial.requirement import Requirement
+
+Progress = Callable[[str], None]
+Capability = Literal[
+    "batch",
+    "update",
+    "rolling-update",
+    "kill",
+    "drain",
+    "self-heal",
+    "limits",
+    "version-in-answer",
+    "usage",
+    "page",
+    "scale",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fidelity:
+    """What of the technology is real, emulated or absent in this run; short phrases."""
+
+    real: tuple[str, ...]
+    emulated: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Resources of a deployment since it started; None where the technology cannot tell."""
+
+    cpu_s: float | None = None
+    memory_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    throttled_periods: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """CPU and memory limits as read from inside the deployment; None: not limited."""
+
+    cpus: float | None
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopReport:
+    """How a graceful stop went: seconds until it was gone, and whether it went by itself within the grace time."""
+
+    stopped_s: float
+    graceful: bool
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployContext:
+    """What a target gets from the trial.
+
+    Args:
+        ownership: journals and owns everything that is created.
+        work_dir: a directory of this deployment, removed at the end; build contexts, sockets, stores go here.
+        cache_dir: kept between trials; wheels and images' contexts by content hash go here.
+        log_dir: files that stay in the trial's directory.
+        settings: the user's table for this target, checked by `Target.settings_type`.
+        resources: limits to set where the technology has them.
+        progress: takes one line of what is happening.
+        keep: keep what can be used by the next trial (the kind cluster).
+        kube_context: the user's own cluster instead of one of ours.
+        ready_timeout_s: bound on a start within an update.
+        stop_grace_s: SIGTERM to SIGKILL when an update or the end stops an instance.
+    """
+
+    ownership: Ownership
+    work_dir: Path
+    cache_dir: Path
+    log_dir: Path
+    settings: Any
+    resources: Resources
+    progress: Progress = field(default=lambda _line: None)
+    keep: bool = False
+    kube_context: str = ""
+    ready_timeout_s: float = 180.0
+    stop_grace_s: float = 10.0
+
+
+@runtime_checkable
+class Deployment(Protocol):
+    """One running instance of a model. Its `endpoint` stays the same until `undeploy`.
+
+    Every method raises DeploymentError, with the last log lines in it, when the technology does not do what it was asked.
+    """
+
+    endpoint: Endpoint
+    fidelity: Fidelity
+    phases_s: dict[str, float]
+    """Seconds by phase: build, publish, start, ready (of the last start) and first-answer, which the trial adds."""
+    model: ModelDirectory
+    """What is served now."""
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Return when the technology's own readiness says so."""
+
+    def update(self, model: ModelDirectory) -> None:
+        """Serve another version at the same address; return when only the new one answers."""
+
+    def kill(self) -> None:
+        """Let the process, container or pod die without warning (SIGKILL)."""
+
+    def stop(self, grace_s: float) -> StopReport:
+        """Stop it as the technology does: SIGTERM, then SIGKILL after `grace_s` seconds."""
+
+    def restart(self) -> None:
+        """Bring it back at the same address after `kill` or `stop`; return at once, `wait_ready` waits."""
+
+    def read_logs(self, lines: int = 200) -> str:
+        """Return the last lines that the deployment wrote, of its dead ancestors too where they are kept."""
+
+    def measure_usage(self) -> Usage:
+        """Return what it has used."""
+
+    def read_limits(self) -> Limits:
+        """Read the limits that hold, from inside."""
+
+    def undeploy(self) -> None:
+        """Take everything away that was created for it. May be called twice, and at any point of its life."""
+
+
+class Target(Protocol):
+    """A technology. A class with no state; registered under its name in the entry-point group `seatrial.targets`."""
+
+    name: str
+    capabilities: frozenset[str]
+    bring_up_rank: int
+    """The higher, the earlier a trial begins to bring it up; what takes longest should have the highest."""
+    settings_type: type
+    """A msgspec.Struct with `forbid_unknown_fields`: the keys of `[tool.seatrial.targets.<name>]`."""
+
+    def probe_requirements(self, settings: Any) -> Sequence[Requirement]:
+        """Tell quickly (under a second) and without side effects what is needed and what is there."""
+
+    def prepare(self, model: ModelDirectory, context: DeployContext) -> None:
+        """Build what takes long and can be cached (server image, wheels, cluster)."""
+
+    def deploy(self, model: ModelDirectory, context: DeployContext) -> Deployment:
+        """Start a deployment; return as soon as its endpoint is known. On failure nothing is left behind."""
+
+
+def claim_capabilities(target: Target, settings: Any) -> frozenset[str]:
+    """Return what a target claims with these settings.
+
+    A target may have `narrow_capabilities(settings)`, for what does not hold with a user's own image or model.
+    """
+    narrow: Callable[[Any], frozenset[str]] | None = getattr(target, "narrow_capabilities", None)
+    return frozenset(target.capabilities) if narrow is None else frozenset(narrow(settings))
+
+
+def cancel_prepare(target: Target, context: DeployContext) -> None:
+    """Stop a `prepare` that is under way. A target whose `prepare` takes long may have `cancel(context)`."""
+    cancel: Callable[[DeployContext], None] | None = getattr(target, "cancel", None)
+    if cancel is not None:
+        cancel(context)
+
+
+Phases = Mapping[str, float]

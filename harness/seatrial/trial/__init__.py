@@ -1,0 +1,1 @@
+"""One run over targets and suites: its directory, its deployments, its result."""

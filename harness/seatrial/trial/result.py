@@ -1,0 +1,165 @@
+"""Records to `run.json`: verdicts and exit code are computed here and nowhere else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from seatrial.errors import ExitCode, choose_exit_code
+from seatrial.records import (
+    CheckRecord,
+    DeploymentRecord,
+    ErrorRecord,
+    NotRunRecord,
+    PhaseRecord,
+    Record,
+    TargetResult,
+    Verdict,
+)
+
+TargetStatus = Verdict | Literal["not-run"]
+_RAN = frozenset({"pass", "fail", "expected-failure", "invalid"})
+
+
+@dataclass
+class Tally:
+    """The records of one target, by kind."""
+
+    checks: list[CheckRecord] = field(default_factory=list)
+    phases: list[PhaseRecord] = field(default_factory=list)
+    not_run: list[NotRunRecord] = field(default_factory=list)
+    errors: list[ErrorRecord] = field(default_factory=list)
+    deployments: list[DeploymentRecord] = field(default_factory=list)
+
+
+def gather(records: Iterable[Record]) -> dict[str, Tally]:
+    """Sort records by target."""
+    tallies: dict[str, Tally] = defaultdict(Tally)
+    for record in records:
+        tally = tallies[record.target]
+        match record:
+            case CheckRecord():
+                tally.checks.append(record)
+            case PhaseRecord():
+                tally.phases.append(record)
+            case NotRunRecord():
+                tally.not_run.append(record)
+            case ErrorRecord():
+                tally.errors.append(record)
+            case DeploymentRecord():
+                tally.deployments.append(record)
+    return dict(tallies)
+
+
+def judge_target(tally: Tally) -> TargetResult:
+    """Return everything about one target, with its verdict."""
+    last = tally.deployments[-1] if tally.deployments else None
+    return TargetResult(
+        status=_judge(tally),
+        fidelity=last.fidelity if last else None,
+        phases_s=dict(last.phases_s) if last else {},
+        timeline=tuple(tally.phases),
+        checks=tuple(tally.checks),
+        metrics=_measure(tally, last),
+        deployments=tuple(tally.deployments),
+        not_run=tuple(tally.not_run),
+        errors=tuple(tally.errors),
+        notes=_note(last),
+    )
+
+
+def _judge(tally: Tally) -> TargetStatus:
+    """`error` before `fail` before `invalid`: what broke outside the target says nothing about it."""
+    statuses = {check.status for check in tally.checks}
+    ran = statuses & _RAN
+    if tally.errors or "error" in statuses:
+        return "error"
+    if any(check.status == "fail" and check.level != "MAY" for check in tally.checks):
+        return "fail"
+    if "invalid" in statuses:
+        return "invalid"
+    if not ran:
+        return "not-run"
+    return "partial" if tally.not_run or "not-run" in statuses else "pass"
+
+
+def judge_trial(
+    targets: Mapping[str, TargetResult], *, require: bool, named: Sequence[str]
+) -> tuple[Verdict, set[ExitCode], list[str]]:
+    """Return the verdict, every exit code that holds, and the causes in words.
+
+    `named` are the targets that were named outright: what they lack is a failure, as everything is with `require`.
+    """
+    codes: set[ExitCode] = set()
+    causes: list[str] = []
+    for name, result in targets.items():
+        for error in result.errors:
+            codes.add(ExitCode(error.exit_code))
+            causes.append(f"{name}: {error.message.splitlines()[0]}")
+        for lack in result.not_run:
+            if require or name in named:
+                codes.add(ExitCode.REQUIREMENT_UNMET)
+                causes.append(f"{name} lacks {lack.name}: {lack.detail}")
+        if result.status == "not-run" and not result.not_run and (require or name in named):
+            codes.add(ExitCode.NOTHING_RAN)
+            causes.append(f"{name}: nothing was asked of it")
+        for check in result.checks:
+            code = _code_of(check)
+            if code is not None:
+                codes.add(code)
+                causes.append(f"{name}: {check.id} {check.title}: {check.status}")
+    statuses = {result.status for result in targets.values()}
+    if not statuses - {"not-run"}:
+        codes.add(ExitCode.NOTHING_RAN)
+        causes.append("nothing ran")
+    return _combine(statuses), codes, causes
+
+
+def _code_of(check: CheckRecord) -> ExitCode | None:
+    if check.status == "fail" and check.level != "MAY":
+        return ExitCode.CHECK_FAILED
+    if check.status == "error":
+        return ExitCode.DEPLOYMENT_FAILED
+    if check.status == "invalid":
+        return ExitCode.MEASUREMENT_INVALID
+    return None
+
+
+def _combine(statuses: set[TargetStatus]) -> Verdict:
+    order: tuple[Verdict, ...] = ("error", "fail", "invalid", "partial")
+    worst = next((verdict for verdict in order if verdict in statuses), None)
+    if worst is not None:
+        return worst
+    if statuses == {"pass"}:
+        return "pass"
+    return "partial" if "pass" in statuses else "error"
+
+
+def exit_code_of(codes: set[ExitCode]) -> int:
+    """Return the exit code of the command line for all that holds."""
+    return int(choose_exit_code(codes))
+
+
+def _measure(tally: Tally, last: DeploymentRecord | None) -> dict[str, float | None]:
+    metrics: dict[str, float | None] = {}
+    for check in tally.checks:
+        if check.id == "R01":
+            metrics["golden_cases"] = check.facts.get("cases")
+            metrics["golden_right"] = check.facts.get("right")
+    if last is not None:
+        metrics.update(last.usage)
+        metrics["update_downtime_s"] = last.phases_s.get("update-downtime")
+    return metrics
+
+
+def _note(last: DeploymentRecord | None) -> tuple[str, ...]:
+    if last is None:
+        return ()
+    missing = [name for name in ("cpus", "memory_bytes") if last.limits.get(name) is None]
+    if not missing:
+        return ()
+    return (
+        f"not comparable by speed: no limit on {' and '.join(name.removesuffix('_bytes') for name in missing)} holds here",
+    )

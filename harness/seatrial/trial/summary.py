@@ -1,0 +1,92 @@
+"""A trial's result as a table of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seatrial.records import RunResult, TargetResult
+
+_NONE = "-"
+_PHASES = ("build", "publish", "start", "ready", "first-answer")
+
+
+def render_summary(run: RunResult, directory: Path) -> str:
+    """Return the table, what was not run with the way to get it, what failed, and where the report is; ends with a newline."""
+    header = [
+        "target",
+        "verdict",
+        "golden right",
+        "checks",
+        *(f"{phase} s" for phase in _PHASES),
+        "memory MB",
+        "fidelity",
+    ]
+    rows = [[name, *(column(result) for column in _COLUMNS)] for name, result in run.targets.items()]
+    parts = [_align([header, *rows]), ""]
+    parts += [line for name, result in run.targets.items() for line in _explain(name, result)]
+    parts += [f"left behind: {left.kind} {left.id}: {left.how}" for left in run.leftovers]
+    parts += [f"cause: {cause}" for cause in run.causes]
+    parts.append(f"verdict: {run.verdict} (exit code {run.exit_code}), {run.duration_s:.1f} s, trial {run.run_id}")
+    parts.append(f"report: {directory / 'report.html'}")
+    return "\n".join(parts) + "\n"
+
+
+def _explain(name: str, result: TargetResult) -> list[str]:
+    lines = [f"{name} not run: {lack.name}: {lack.detail}. To get it: {lack.fix}" for lack in result.not_run]
+    lines += [f"{name} error: {error.message}" for error in result.errors]
+    not_asked = bool(result.errors)
+    for check in result.checks:
+        if check.status == "error" and not_asked and check.message.startswith("not asked"):
+            continue
+        if check.status in ("fail", "error", "invalid"):
+            lines += [
+                f"{name} {check.id} {check.title}: {check.status}: {check.message}",
+                f"  again: {check.reproduce}",
+            ]
+    return lines
+
+
+def _count_golden(result: TargetResult) -> str:
+    cases, right = result.metrics.get("golden_cases"), result.metrics.get("golden_right")
+    return _NONE if cases is None or right is None else f"{right:.0f}/{cases:.0f}"
+
+
+def _count_checks(result: TargetResult) -> str:
+    asked = [check for check in result.checks if check.status not in ("unsupported", "not-run")]
+    return f"{sum(check.status == 'pass' for check in asked)}/{len(asked)}" if asked else _NONE
+
+
+def _show_phase(phase: str) -> Callable[[TargetResult], str]:
+    def show(result: TargetResult) -> str:
+        seconds = result.phases_s.get(phase)
+        return _NONE if seconds is None else f"{seconds:.2f}"
+
+    return show
+
+
+def _show_memory(result: TargetResult) -> str:
+    size = result.metrics.get("memory_peak_bytes") or result.metrics.get("memory_bytes")
+    return _NONE if size is None else f"{size / 1e6:.0f}"
+
+
+def _show_fidelity(result: TargetResult) -> str:
+    if result.fidelity is None:
+        return _NONE
+    return "real" if not result.fidelity.emulated else "partly emulated"
+
+
+_COLUMNS: tuple[Callable[[TargetResult], str], ...] = (
+    lambda result: result.status,
+    _count_golden,
+    _count_checks,
+    *(_show_phase(phase) for phase in _PHASES),
+    _show_memory,
+    _show_fidelity,
+)
+
+
+def _align(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

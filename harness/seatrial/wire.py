@@ -1,0 +1,86 @@
+"""What a wire is: a protocol of asking, as an exchange without I/O.
+
+The plain client (`seatrial.client`) and the load engine drive the same object: send what `start` gives, feed what arrives to
+`receive`, send what it asks to be sent, until it gives an `Answer` or a `Refusal`. One exchange is one question, be it one HTTP
+request, a post and its event stream, or a frame on a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, runtime_checkable
+
+from seatrial.endpoint import Endpoint
+from seatrial.model import Arrays, Manifest
+
+
+class RefusalKind(Enum):
+    """Why there is no answer."""
+
+    REJECTED = "rejected"
+    """The server says that the question is wrong (HTTP 4xx, or the wire's own way of saying so)."""
+    FAILED = "failed"
+    """The server says that it could not answer (HTTP 5xx, an error event)."""
+    OVERLOADED = "overloaded"
+    """The server asks to come back later (429, 503, queue full)."""
+    MALFORMED = "malformed"
+    """What came back is not the protocol, or not the signature."""
+    TRUNCATED = "truncated"
+    """The connection ended before the answer did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A well-formed answer: arrays by output name, in the declared element types."""
+
+    outputs: Arrays
+    status: int
+    model_version: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """No answer: a typed error, with the status (0 where the wire has none) and the beginning of the body."""
+
+    kind: RefusalKind
+    status: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """More bytes to send; on a new connection when `reconnect` is set (the server closed the old one)."""
+
+    data: bytes
+    reconnect: bool = False
+
+
+Step = Answer | Refusal | Send | None
+"""What `receive` gives: an end, more to send, or None for "need more"."""
+
+
+class Exchange(Protocol):
+    """One question on a connection."""
+
+    def start(self, inputs: Arrays) -> bytes:
+        """Return the first bytes to send for one case."""
+
+    def receive(self, data: bytes) -> Step:
+        """Take bytes that arrived; empty means that the peer closed."""
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection can carry another exchange after this one ended."""
+
+
+@runtime_checkable
+class Wire(Protocol):
+    """A protocol of asking."""
+
+    name: str
+
+    def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
+        """Return a fresh exchange for one question."""

@@ -1,0 +1,1 @@
+"""The protocols of asking, as exchanges without I/O."""
