@@ -1,0 +1,1 @@
+"""What is asked of every deployment: conformance and benchmark suites."""

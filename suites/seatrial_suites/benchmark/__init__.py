@@ -1,0 +1,1 @@
+"""Benchmarks: how fast, under which load."""

@@ -1,0 +1,1 @@
+"""Conformance: what every deployment must do."""
