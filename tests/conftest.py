@@ -1,0 +1,61 @@
+"""What a trial could leave behind on this machine, for tests that compare before and after."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+
+def list_machine_state() -> dict[str, set[str]]:
+    """What a trial could leave behind: engine objects, processes, listening ports, temporary folders."""
+    from seatrial.provision import open_client
+
+    with open_client() as client:
+        containers = {container.id for container in client.containers.list(all=True, sparse=True)}
+        networks = {network.name for network in client.networks.list()}
+        volumes = {volume.id for volume in client.volumes.list()}
+        images = {image.id for image in client.images.list(filters={"label": "seatrial.trial"})}
+    ports = {f"{c.laddr.ip}:{c.laddr.port}" for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    folders = {path.name for path in Path(tempfile.gettempdir()).glob("seatrial-*")}
+    return {
+        "containers": containers,
+        "networks": networks,
+        "volumes": volumes,
+        "images": images,
+        "ports": ports,
+        "folders": folders,
+        "processes": set(list_marked_processes()),
+    }
+
+
+def list_marked_processes() -> list[str]:
+    """Processes that carry a trial's marker, with their command."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        try:
+            if "SEATRIAL_TRIAL" in process.environ():
+                found.append(f"{process.pid} {process.info['cmdline']}")
+        except psutil.Error:
+            continue
+    return found
+
+
+class Machine:
+    """This machine, as trials may change it."""
+
+    def list_state(self) -> dict[str, set[str]]:
+        """Return names and ids by kind."""
+        return list_machine_state()
+
+    def list_marked_processes(self) -> list[str]:
+        """Return the processes of any trial."""
+        return list_marked_processes()
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """This machine."""
+    return Machine()

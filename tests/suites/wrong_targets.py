@@ -1,0 +1,160 @@
+"""A pytest plug-in with targets over the floor's process, each wrong in one way, and `right`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from seatrial import registry
+from seatrial.endpoint import Endpoint
+from seatrial.isolation import clean_environ
+from seatrial.model import ModelDirectory
+from seatrial.requirement import Requirement
+from seatrial.target import Capability, DeployContext, Deployment, Fidelity, Limits, StopReport, Usage
+from seatrial_fixtures.process_deployment import ProcessDeployment
+from seatrial_fixtures.processes import Launch, ServedProcess
+from seatrial_fixtures.targets.inprocess import _answers
+from seatrial_suites.conformance import asking, lives
+
+SERVER = Path(__file__).with_name("wrong_floor.py")
+ALL: frozenset[Capability] = frozenset({"batch", "update", "kill", "usage", "limits", "drain", "version-in-answer"})
+
+
+class RightDeployment(ProcessDeployment):
+    """A floor's process, with everything that can be claimed."""
+
+    def __init__(self, model: ModelDirectory, context: DeployContext, wrong: str) -> None:
+        self.socket = context.work_dir / "socket"
+        self.context, self.wrong = context, wrong
+        super().__init__(
+            process=self.make_process(self.launch(model)),
+            model=model,
+            launch=self.launch,
+            is_ready=lambda: _answers(self.socket),
+            endpoint=Endpoint(address=f"unix:{self.socket}", wire="frame", path="unix-socket", name=model.name),
+            fidelity=Fidelity(real=("a specimen",)),
+            stop_grace_s=context.stop_grace_s,
+            ready_timeout_s=context.ready_timeout_s,
+        )
+
+    def launch(self, model: ModelDirectory, socket: Path | None = None) -> Launch:
+        argv = [sys.executable, str(SERVER), self.wrong, "--model", str(model.path)]
+        return Launch(argv=[*argv, "--socket", str(socket or self.socket)], env=clean_environ(os.environ))
+
+    def make_process(self, launch: Launch) -> ServedProcess:
+        log_path = self.context.log_dir / f"{self.wrong}-{self.context.work_dir.name}.log"
+        return ServedProcess("specimen", launch, port=0, log_path=log_path, ownership=self.context.ownership)
+
+    def read_limits(self) -> Limits:
+        return Limits(cpus=self.context.resources.cpus, memory_bytes=self.context.resources.memory_bytes)
+
+
+class UpdatesNothing(RightDeployment):
+    def update(self, model: ModelDirectory) -> None:
+        self.model = model
+
+
+class KillsNothing(RightDeployment):
+    def kill(self) -> None:
+        pass
+
+
+class RestartsNothing(RightDeployment):
+    def restart(self) -> None:
+        self.is_lost = True
+
+    def wait_ready(self, timeout_s: float) -> None:
+        if not getattr(self, "is_lost", False):
+            super().wait_ready(timeout_s)
+
+
+class StopsInHaste(RightDeployment):
+    def stop(self, grace_s: float) -> StopReport:
+        return super().stop(min(grace_s, 0.3))
+
+
+class StopsNothing(RightDeployment):
+    def stop(self, grace_s: float) -> StopReport:
+        return StopReport(stopped_s=0.0, graceful=True, exit_code=0)
+
+
+class UsesNothing(RightDeployment):
+    def measure_usage(self) -> Usage:
+        return Usage(cpu_s=1.0, memory_bytes=50_000_000)
+
+
+class LimitsOtherwise(RightDeployment):
+    def read_limits(self) -> Limits:
+        return Limits(cpus=self.context.resources.cpus, memory_bytes=self.context.resources.memory_bytes * 2)
+
+
+class HealsUnseen(RightDeployment):
+    """Another process answers before the killed one is gone, so that no question goes without an answer."""
+
+    def kill(self) -> None:
+        other = self.socket.with_name("other")
+        following = self.make_process(self.launch(self.model, other))
+        following.start()
+        following.wait_ready(lambda: _answers(other), 30.0)
+        other.replace(self.socket)
+        self._process.kill()
+        self._process, following.launch = following, self.launch(self.model)
+
+
+class WrongTarget:
+    bring_up_rank = 0
+    settings_type = type("WrongSettings", (msgspec.Struct,), {}, forbid_unknown_fields=True)
+
+    def __init__(
+        self, name: str, deployment: Callable[..., Deployment], wrong: str, capabilities: frozenset[Capability]
+    ) -> None:
+        self.name, self.capabilities = name, capabilities
+        self._deployment, self._wrong = deployment, wrong
+
+    def probe_requirements(self, settings: Any) -> Sequence[Requirement]:
+        return []
+
+    def prepare(self, model: ModelDirectory, context: DeployContext) -> None:
+        pass
+
+    def deploy(self, model: ModelDirectory, context: DeployContext) -> Deployment:
+        return self._deployment(model, context, self._wrong)
+
+
+def add(
+    name: str,
+    deployment: Callable[..., Deployment] = RightDeployment,
+    wrong: str = "right",
+    claims: frozenset[Capability] = ALL,
+) -> None:
+    registry.add(registry.TARGETS_GROUP, name, lambda: lambda: WrongTarget(name, deployment, wrong, claims))
+
+
+BATCH: frozenset[Capability] = frozenset({"batch"})
+HEALS: frozenset[Capability] = ALL | {"self-heal"}
+add("right")
+add("heals-unseen", HealsUnseen, claims=HEALS)
+add("nameless-unclaimed", wrong="nameless", claims=ALL - {"version-in-answer"})
+add("off-by-one", wrong="off-by-one", claims=BATCH)
+add("drops", wrong="drops", claims=BATCH)
+add("hangs", wrong="hangs", claims=BATCH)
+add("reorders", wrong="reorders")
+add("updates-nothing", UpdatesNothing)
+add("nameless", wrong="nameless")
+add("kills-nothing", KillsNothing)
+add("heals-nothing", KillsNothing, claims=HEALS)
+add("restarts-nothing", RestartsNothing, claims=BATCH | {"kill"})
+add("stopped-by-force", StopsInHaste, wrong="deaf", claims=BATCH | {"drain"})
+add("stops-nothing", StopsNothing)
+add("uses-nothing", UsesNothing)
+add("limits-otherwise", LimitsOtherwise)
+
+# What is waited for here never comes, or at once.
+asking.ANSWER_TIMEOUT_S = 1.0
+lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
+lives.USAGE_WAIT_S = 3.0

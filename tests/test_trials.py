@@ -1,0 +1,200 @@
+"""Whole trials over all seven technologies, for real: what the README promises, and that nothing is left afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from seatrial.records import RunResult, decode_run
+
+
+class Machine(Protocol):
+    """What `conftest.py` hands out."""
+
+    def list_state(self) -> dict[str, set[str]]: ...
+
+
+REPOSITORY = Path(__file__).parent.parent
+SEVEN = {"inprocess", "local", "docker", "kubernetes", "sagemaker", "mlflow", "gradio"}
+_TIMEOUT_S = 900
+
+
+def make_environ(tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "CI": "1",
+        "SEATRIAL_STATE_DIR": str(tmp_path / "state"),
+        "SEATRIAL_OUT": str(tmp_path / "out"),
+    }
+
+
+def run_and_compare(
+    argv: list[str], cwd: Path, tmp_path: Path, machine: Machine, environ: dict[str, str] | None = None
+) -> RunResult:
+    """Run a trial; nothing may be there after it that was not there before."""
+    before = machine.list_state()
+    env = environ or make_environ(tmp_path)
+    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    after = machine.list_state()
+
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    left = {kind: after[kind] - before[kind] for kind in before}
+    assert left == {kind: set() for kind in before}
+    (path,) = (tmp_path / "out").glob("*/run.json")
+    return decode_run(path.read_bytes())
+
+
+def assert_seven_right(run: RunResult) -> None:
+    assert (run.verdict, run.exit_code, run.leftovers) == ("pass", 0, ())
+    assert set(run.targets) == SEVEN
+    for name, result in run.targets.items():
+        assert result.status == "pass", name
+        assert result.metrics["golden_right"] == result.metrics["golden_cases"] == run.model.cases == 100, name
+        (deployment,) = result.deployments
+        assert deployment.phases_s["ready"] > 0, name
+        assert deployment.phases_s["first-answer"] > 0, name
+        assert deployment.fidelity.real, name
+        assert deployment.address.startswith(("unix:/", "http://127.0.0.1:")), name
+
+
+@pytest.mark.trial
+def test_the_readme_command_deploys_to_all_seven(tmp_path: Path, machine: Machine) -> None:
+    argv = ["./seatrial", "run", "--target", "all", "--provision", "--profile", "smoke"]
+
+    run = run_and_compare(argv, REPOSITORY, tmp_path, machine)
+
+    assert_seven_right(run)
+    directory = tmp_path / "out" / run.run_id
+    assert "<svg" in (directory / "report.html").read_text()
+    assert (directory / "report.md").is_file()
+    assert (directory / "junit.xml").is_file()
+    assert json.loads((directory / "run.json").read_text())["schema"] == "seatrial.run/1"
+
+
+@pytest.mark.trial
+def test_run_without_options_needs_no_daemon(tmp_path: Path, machine: Machine) -> None:
+    environ = {**make_environ(tmp_path), "DOCKER_HOST": "unix:///nonexistent.sock"}
+    del environ["CI"]
+
+    run = run_and_compare(["./seatrial", "run"], REPOSITORY, tmp_path, machine, environ)
+
+    assert run.verdict == "pass"
+    assert set(run.targets) == {"inprocess", "local", "gradio", "mlflow", "sagemaker"}
+    assert all(result.metrics["golden_right"] == 100 for result in run.targets.values())
+    fidelity = run.targets["sagemaker"].fidelity
+    assert fidelity is not None
+    assert "limits" in fidelity.absent
+
+
+@pytest.mark.trial
+def test_pytest_over_two_workers_lives_all_seven_lives(tmp_path: Path, machine: Machine) -> None:
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--target",
+        "all",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "-p",
+        "no:cacheprovider",
+    ]
+
+    run = run_and_compare([*argv, "--seatrial-profile", "standard"], REPOSITORY, tmp_path, machine)
+
+    assert_seven_right(run)
+    for name, result in run.targets.items():
+        lives = {check.id: check.status for check in result.checks}
+        assert lives["R06"] == lives["L07"] == "pass", name
+
+
+@pytest.mark.trial
+def test_the_wheel_in_an_empty_environment_does_the_same(tmp_path: Path, machine: Machine) -> None:
+    wheel = build_wheel(tmp_path)
+    python = install_wheel(wheel, tmp_path / "venv")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    argv = [
+        str(python),
+        "-m",
+        "pytest",
+        "--pyargs",
+        "seatrial_suites",
+        "--target",
+        "all",
+        "--seatrial-profile",
+        "smoke",
+    ]
+
+    run = run_and_compare(argv, elsewhere, tmp_path, machine)
+
+    assert_seven_right(run)
+
+
+@pytest.mark.wheel
+def test_the_wheel_holds_four_packages_and_no_more(tmp_path: Path) -> None:
+    with zipfile.ZipFile(build_wheel(tmp_path)) as archive:
+        names = archive.namelist()
+
+    tops = {name.partition("/")[0] for name in names}
+    packages = {top for top in tops if not top.endswith(".dist-info")}
+    assert packages == {"seatrial", "seatrial_fixtures", "seatrial_suites", "seatrial_reports"}
+    assert not [name for name in names if "/tests/" in name or name.endswith(".pyc")]
+
+
+def build_wheel(tmp_path: Path) -> Path:
+    argv = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path / "dist"),
+        str(REPOSITORY),
+    ]
+    subprocess.run(argv, check=True, capture_output=True, timeout=120)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    return wheel
+
+
+def install_wheel(wheel: Path, venv: Path) -> Path:
+    """Install the wheel with its extra `all` into an empty environment, in the versions that are pinned here."""
+    from uv import find_uv_bin
+
+    python = venv / "bin" / "python"
+    pins = venv.parent / "pins.txt"
+    pins.write_text(_read_pins())
+    commands: list[list[Any]] = [
+        [find_uv_bin(), "venv", "--quiet", "--python", sys.executable, venv],
+        [
+            find_uv_bin(),
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            python,
+            "--only-binary",
+            ":all:",
+            "-c",
+            pins,
+            f"{wheel}[all]",
+        ],
+    ]
+    for command in commands:
+        subprocess.run(command, check=True, timeout=300)
+    return python
+
+
+def _read_pins() -> str:
+    lines = (REPOSITORY / "requirements" / "dev.txt").read_text().splitlines()
+    return "\n".join(line.removesuffix(" \\") for line in lines if "==" in line and not line.startswith(" "))
