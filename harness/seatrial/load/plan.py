@@ -1,0 +1,114 @@
+"""What a pacer is told, and what it tells: JSON lines over its pipes, and files in a directory that both can reach."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+SCHEDULE_FILE: Final = "schedule.npy"
+"""Open loop: int64 nanoseconds after the start, ascending, shape (requests,)."""
+SAMPLES_FILE: Final = "samples.bin"
+"""Records of `samples.SAMPLE`, appended as requests end."""
+ANSWERS_FILE: Final = "answers.jsonl"
+"""Lines of `DistinctAnswer`, in the order of their index."""
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where requests go."""
+
+    host: Annotated[str, Meta(description="IP address; names are resolved before")] = ""
+    port: int = 0
+    unix_path: Annotated[str, Meta(description="of a Unix socket, instead of host and port")] = ""
+    tls: bool = False
+    server_name: Annotated[str, Meta(description="name that the certificate must have, and SNI")] = ""
+    ca_file: Annotated[str, Meta(description="certificates to trust besides the system's")] = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One run of one pacer."""
+
+    destination: Destination
+    requests: Annotated[tuple[bytes, ...], Meta(description="whole requests, head and body; the index is the case")]
+    mode: Literal["open", "closed"]
+    cases: Annotated[tuple[int, ...], Meta(description="case of request k is cases[k % len(cases)]")]
+    users: Annotated[int, Meta(description="closed loop: users at a time")] = 0
+    think_s: Annotated[float, Meta(description="closed loop: pause between an answer and the next question")] = 0.0
+    duration_s: Annotated[float, Meta(description="length of the timed window")]
+    warm_up_s: Annotated[float, Meta(description="closed loop: requests sent before this are marked as warm-up")] = 0.0
+    timeout_s: Annotated[float, Meta(description="a request that is not answered by then has failed")] = 30.0
+    drain_s: Annotated[float, Meta(description="how long pending requests are waited for after the window")] = 10.0
+    connections: Annotated[int, Meta(description="opened before the first send")] = 1
+    max_connections: Annotated[int, Meta(description="beyond it a due request waits for a free one, which is late")] = (
+        4096
+    )
+    reconnect: Annotated[bool, Meta(description="a connection carries one request only")] = False
+    max_body_bytes: Annotated[int, Meta(description="a larger response is malformed")] = 64 << 20
+    keep_bodies_bytes: Annotated[int, Meta(description="distinct bodies kept for checking, in all")] = 256 << 20
+    max_failures: Annotated[int, Meta(description="stop early after so many failures in a row; 0 never")] = 0
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """The plan is read, connections are open; the pacer waits for a line `go NANOSECONDS` (CLOCK_MONOTONIC) or `stop`."""
+
+    pid: int
+    connections: int
+    uvloop: str
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
+    """About once a second, and last of all at the end of the drain."""
+
+    elapsed_s: float
+    sent: int
+    ended: int
+    failed: int
+    in_flight: int
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+    """The run ended; all files are written. What only the pacer can know stands here."""
+
+    start_ns: Annotated[int, Meta(description="CLOCK_MONOTONIC at offset 0 of the schedule")]
+    end_ns: Annotated[int, Meta(description="when the drain was over")]
+    scheduled: int
+    sent: int
+    connections_opened: int
+    in_flight_area_ns: Annotated[
+        int, Meta(description="sum of requests in flight times nanoseconds, kept apart from the samples, window only")
+    ]
+    loop_lag_ns: Annotated[
+        tuple[int, ...], Meta(description="how late a 100 ms timer of the loop was, one a tick, window only")
+    ]
+    cpu_s: Annotated[float, Meta(description="of this process over the window, spinning included")]
+    spun_s: Annotated[float, Meta(description="of that, spent waiting for the next due time")]
+    rss_bytes: Annotated[int, Meta(description="peak resident memory of this process")]
+    clock_step_ns: Annotated[int, Meta(description="how far CLOCK_REALTIME moved against CLOCK_MONOTONIC")]
+    exhausted: Annotated[str, Meta(description="what ran out: connections, descriptors, ports; empty when nothing")] = (
+        ""
+    )
+    stopped: Annotated[str, Meta(description="why it ended before its time; empty when it did not")] = ""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """The run could not begin: no connection, a plan that cannot be read."""
+
+    message: str
+    fix: str = ""
+
+
+Event = Ready | Progress | Done | Failed
+"""What a pacer writes to its standard output, a JSON line each."""
+
+
+class DistinctAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A response that differs from all before in case, status or body."""
+
+    index: int
+    case: int
+    status: int
+    sha256: str
+    size_bytes: int
+    body: Annotated[bytes | None, Meta(description="None when keep_bodies_bytes was used up")]
+    content_type: str = ""

@@ -1,0 +1,84 @@
+"""What `seatrial load --json` writes: a stable interface, versioned like run.json (fields are added, never renamed)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+LOAD_SCHEMA: Final = "seatrial.load/1"
+
+
+class Quantiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds by quantile; null where there are too few samples."""
+
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    p99_9: Annotated[float | None, Meta(description="only with 10,000 samples or more")] = msgspec.field(name="p99.9")
+    max: float | None
+
+
+class Lag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds that sends came after their intended times."""
+
+    p50: float | None
+    p99: float | None
+    max: float | None
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests a second."""
+
+    requested: Annotated[float | None, Meta(description="as given; null in a closed loop")]
+    scheduled: Annotated[float | None, Meta(description="of the schedule that was computed; null in a closed loop")]
+    achieved: Annotated[float, Meta(description="successful answers a second within the window")]
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A confidence interval."""
+
+    low: float
+    high: float
+    confidence: float
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a run is saturated or invalid."""
+
+    code: Annotated[
+        str, Meta(description="stable, e.g. late-sends, missing-sends, client-saturated, littles-law, clock-step")
+    ]
+    message: Annotated[str, Meta(description="what was found, with figures")]
+    fix: str
+
+
+class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One load run."""
+
+    schema: Annotated[str, Meta(description=LOAD_SCHEMA)] = LOAD_SCHEMA
+    mode: Literal["open", "closed"]
+    arrivals: str = ""
+    seed: int = 0
+    valid: Annotated[bool, Meta(description="false: client or machine could not measure; figures are null then")]
+    saturated: Annotated[bool, Meta(description="the server could not keep up: its latencies stand")]
+    reasons: tuple[Reason, ...] = ()
+    requests: Annotated[int, Meta(description="of the timed window: scheduled in an open loop, sent in a closed one")]
+    errors: Annotated[int, Meta(description="refused, malformed, truncated, unconnected, timed out, unsent")]
+    wrong: int
+    censored: Annotated[int, Meta(description="still pending when the drain ended")]
+    rate: Rate
+    response_time_s: Annotated[Quantiles, Meta(description="intended send to last byte, successes: the headline")]
+    service_time_s: Annotated[Quantiles, Meta(description="send to last byte, successes")]
+    failure_time_s: Annotated[Quantiles, Meta(description="intended send to the failure; a series of its own")]
+    dispatch_lag_s: Lag
+    duration_s: float
+    intervals: Annotated[dict[str, Interval], Meta(description="of response_time_s, by quantile, seconds")] = {}
+    outcomes: Annotated[dict[str, int], Meta(description="requests by outcome")] = {}
+    statuses: Annotated[dict[str, int], Meta(description="requests by HTTP status, 0 for none")] = {}
+    connections_opened: int = 0
+    connect_time_s: Annotated[Quantiles | None, Meta(description="null when none was opened within the window")] = None
+    client: Annotated[dict[str, float], Meta(description="what the client used: cpu_s, spun_s, rss_bytes, …")] = {}
+    started_at: Annotated[str, Meta(description="UTC, ISO 8601")] = ""
