@@ -43,6 +43,14 @@ def list_marked_processes() -> list[str]:
     return found
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what looks at the whole machine: beside other tests it would see what is theirs."""
+    for item in items:
+        if "machine" in getattr(item, "fixturenames", ()):
+            item.add_marker("alone")
+
+
 class Machine:
     """This machine, as trials may change it."""
 

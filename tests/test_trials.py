@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,28 +36,63 @@ def make_environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def kept_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The cluster that runs with --keep share, made before they are asked what they leave; `seatrial clean` takes it."""
+    from seatrial.owner import Owner
+    from seatrial.provision import open_client
+    from seatrial.settings import read_settings
+    from seatrial_fixtures.clusters.pool import KEPT_NAME, leave_cluster, share_cluster
+    from seatrial_fixtures.targets.kubernetes import KEEP_DIRECTORY, KubernetesTarget
+
+    state_dir = tmp_path_factory.mktemp("kept")
+    settings = read_settings(REPOSITORY, os.environ)
+    with Owner.start(f"test-kept-{os.getpid()}", state_dir) as owner:
+        shared = share_cluster(
+            owner,
+            node_image=settings.for_target(KubernetesTarget()).node_image,
+            keep_dir=Path(settings.general.cache_dir).expanduser() / KEEP_DIRECTORY,
+            progress=lambda _: None,
+        )
+        shared.enter()
+        shared.wait_created().wait_ready()
+        leave_cluster(shared)
+    yield f"using the kept cluster {KEPT_NAME}"
+    environ = {**os.environ, "SEATRIAL_STATE_DIR": str(state_dir)}
+    subprocess.run([sys.executable, "-m", "seatrial", "clean"], env=environ, check=True, timeout=60)
+    with open_client() as client:
+        left = client.containers.list(all=True, filters={"label": f"io.x-k8s.kind.cluster={KEPT_NAME}"})
+        assert [*left, *client.networks.list(names=[KEPT_NAME])] == []
+
+
 def run_and_compare(
-    argv: list[str], cwd: Path, tmp_path: Path, machine: Machine, environ: dict[str, str] | None = None
+    argv: list[str],
+    cwd: Path,
+    tmp_path: Path,
+    machine: Machine,
+    environ: dict[str, str] | None = None,
+    says: str = "",
 ) -> RunResult:
-    """Run a trial; nothing may be there after it that was not there before."""
+    """Run a trial, which `says` something; nothing may be there after it that was not there before."""
     before = machine.list_state()
     env = environ or make_environ(tmp_path)
     done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, timeout=_TIMEOUT_S)
     after = machine.list_state()
 
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    assert says in done.stdout + done.stderr
     left = {kind: after[kind] - before[kind] for kind in before}
     assert left == {kind: set() for kind in before}
     (path,) = (tmp_path / "out").glob("*/run.json")
     return decode_run(path.read_bytes())
 
 
-def assert_seven_right(run: RunResult) -> None:
+def assert_seven_right(run: RunResult, cases: int = 100) -> None:
     assert (run.verdict, run.exit_code, run.leftovers) == ("pass", 0, ())
     assert set(run.targets) == SEVEN
     for name, result in run.targets.items():
         assert result.status == "pass", name
-        assert result.metrics["golden_right"] == result.metrics["golden_cases"] == run.model.cases == 100, name
+        assert result.metrics["golden_right"] == result.metrics["golden_cases"] == run.model.cases == cases, name
         (deployment,) = result.deployments
         assert deployment.phases_s["ready"] > 0, name
         assert deployment.phases_s["first-answer"] > 0, name
@@ -94,7 +130,7 @@ def test_run_without_options_needs_no_daemon(tmp_path: Path, machine: Machine) -
 
 
 @pytest.mark.trial
-def test_pytest_over_two_workers_lives_all_seven_lives(tmp_path: Path, machine: Machine) -> None:
+def test_pytest_over_two_workers_lives_all_seven_lives(tmp_path: Path, machine: Machine, kept_cluster: str) -> None:
     argv = [
         sys.executable,
         "-m",
@@ -109,7 +145,8 @@ def test_pytest_over_two_workers_lives_all_seven_lives(tmp_path: Path, machine: 
         "no:cacheprovider",
     ]
 
-    run = run_and_compare([*argv, "--seatrial-profile", "standard"], REPOSITORY, tmp_path, machine)
+    argv += ["--seatrial-profile", "standard", "--seatrial-keep"]
+    run = run_and_compare(argv, REPOSITORY, tmp_path, machine, says=kept_cluster)
 
     assert_seven_right(run)
     for name, result in run.targets.items():
@@ -118,7 +155,20 @@ def test_pytest_over_two_workers_lives_all_seven_lives(tmp_path: Path, machine: 
 
 
 @pytest.mark.trial
-def test_the_wheel_in_an_empty_environment_does_the_same(tmp_path: Path, machine: Machine) -> None:
+def test_a_net_of_others_is_right_on_all_seven(tmp_path: Path, machine: Machine, kept_cluster: str) -> None:
+    """Its first golden answer is what those who made the net laid beside it, not what this project computed."""
+    argv = [sys.executable, "-m", "pytest", "--target", "all", "-p", "no:cacheprovider", "--seatrial-keep"]
+
+    run = run_and_compare(
+        [*argv, "--seatrial-model", "onnx:test_Conv2d"], REPOSITORY, tmp_path, machine, says=kept_cluster
+    )
+
+    assert_seven_right(run, cases=21)
+    assert run.model.name == "test_Conv2d"
+
+
+@pytest.mark.trial
+def test_the_wheel_in_an_empty_environment_does_the_same(tmp_path: Path, machine: Machine, kept_cluster: str) -> None:
     wheel = build_wheel(tmp_path)
     python = install_wheel(wheel, tmp_path / "venv")
     elsewhere = tmp_path / "elsewhere"
@@ -131,11 +181,10 @@ def test_the_wheel_in_an_empty_environment_does_the_same(tmp_path: Path, machine
         "seatrial_suites",
         "--target",
         "all",
-        "--seatrial-profile",
-        "smoke",
+        "--seatrial-keep",
     ]
 
-    run = run_and_compare(argv, elsewhere, tmp_path, machine)
+    run = run_and_compare(argv, elsewhere, tmp_path, machine, says=kept_cluster)
 
     assert_seven_right(run)
 

@@ -159,6 +159,9 @@ class TrialSession:
         if left_out:
             config.hook.pytest_deselected(items=left_out)
             items[:] = kept
+        if self._is_worker:
+            # A worker takes the next target when it is done with one: begun last, the longest would be waited for alone.
+            items.sort(key=_rank_of)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Bring up what will be asked, side by side; a worker of xdist does not know yet what it will be given."""
@@ -307,6 +310,11 @@ def _own_check_of(item: pytest.Item) -> Check:
     about = (getattr(item.obj, "__doc__", None) or name).strip().splitlines()[0] if hasattr(item, "obj") else name
     path = item.nodeid.partition("[")[0]
     return Check(id=name, title=about, level="MUST", sentence=about, source=path)
+
+
+def _rank_of(item: pytest.Item) -> int:
+    name = _target_of(item)
+    return -find_target(name).bring_up_rank if name else 0
 
 
 def _target_of(item: pytest.Item) -> str:

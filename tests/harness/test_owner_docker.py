@@ -214,7 +214,8 @@ def test_the_engine_of_a_clean_trial_is_looked_at_quickly(trial_id: str, tmp_pat
         owner.release(owner.adopt(entry))
     started = time.monotonic()
     assert owner.close() == []
-    assert time.monotonic() - started < 3
+    # Where something was open, what the engine may still be making is waited for: up to 25 s.
+    assert time.monotonic() - started < 20
 
 
 def test_sweep_takes_what_a_dead_trial_without_a_journal_left(

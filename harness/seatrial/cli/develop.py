@@ -26,7 +26,11 @@ CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("mypy", ("mypy",)),
     ("import-linter", ("lint-imports",)),
     ("unit tests", ("pytest", "tests", "-m", "not ({services})", "-n", "2", "--dist", "loadfile")),
-    ("service tests", ("pytest", "tests", "-m", "{services}", "--durations", "25")),
+    (
+        "service tests",
+        ("pytest", "tests", "-m", "({services}) and not alone", "-n", "3", "--dist", "loadfile", "--durations", "15"),
+    ),
+    ("trials", ("pytest", "tests", "-m", "({services}) and alone", "--durations", "15")),
 )
 SERVICES = "docker or kubernetes or sagemaker or mlflow or gradio or provision or browser or trial or wheel"
 
