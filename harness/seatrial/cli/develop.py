@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,12 +51,17 @@ def test(
         raise UsageError(f"no stage has {only!r} in its name: {', '.join(name for name, _ in CHECKS)}")
     settings = load_settings({"target": ["all"]}, None)
     stages = [(name, _fill(argv, context.args)) for name, argv in CHECKS if only in name]
-    if not only:
-        from seatrial.cli.provision import provision_targets
+    # What only reads the checkout needs nothing of the machine, and runs while the rest is installed.
+    reading = [(name, argv) for name, argv in stages if argv[0] != "pytest"]
+    with ThreadPoolExecutor(1) as readers:
+        read = [readers.submit(_run_stage, name, argv) for name, argv in reading]
+        if not only:
+            from seatrial.cli.provision import provision_targets
 
-        provision_targets(settings, _say)
-        _install_browser(settings)
-    failed = [name for name, argv in stages if not _run_stage(name, argv)]
+            provision_targets(settings, _say)
+            _install_browser(settings)
+        failed = [name for (name, _), outcome in zip(reading, read, strict=True) if not outcome.result()]
+    failed += [name for name, argv in stages if argv[0] == "pytest" and not _run_stage(name, argv)]
     print(f"failed: {', '.join(failed)}" if failed else "all stages passed")
     raise typer.Exit(1 if failed or not stages else 0)
 
@@ -82,12 +88,15 @@ def _fill(argv: tuple[str, ...], extra: list[str]) -> list[str]:
 
 
 def _run_stage(name: str, argv: list[str]) -> bool:
+    """Run one stage; the output of what is quick comes in one piece, so that it does not mix with another's."""
     program = Path(sys.executable).parent / argv[0]
-    print(f"=== {name}: {' '.join(argv)}", flush=True)
+    _say(f"=== {name}: {' '.join(argv)}")
     began_s = time.monotonic()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    code = subprocess.call([str(program), *argv[1:]], env={**os.environ, "PATH": path})
-    print(
-        f"=== {name}: {'passed' if code == 0 else f'FAILED ({code})'} in {time.monotonic() - began_s:.0f} s", flush=True
-    )
-    return code == 0
+    environ = {**os.environ, "PATH": path}
+    output, stderr = (None, None) if argv[0] == "pytest" else (subprocess.PIPE, subprocess.STDOUT)
+    done = subprocess.run([program, *argv[1:]], env=environ, stdout=output, stderr=stderr, check=False)
+    said = (done.stdout or b"").decode(errors="replace")
+    ended = "passed" if done.returncode == 0 else f"FAILED ({done.returncode})"
+    _say(f"{said}=== {name}: {ended} in {time.monotonic() - began_s:.0f} s")
+    return done.returncode == 0
