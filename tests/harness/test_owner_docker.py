@@ -21,9 +21,6 @@ from seatrial.owner import (
     Borrowed,
     Container,
     Image,
-    KindCluster,
-    NamedNetwork,
-    Namespace,
     Network,
     Owner,
     find_leftovers,
@@ -335,41 +332,3 @@ def test_kill_9_in_the_middle_of_kind_create_leaves_nothing(
             popen.kill()
     assert eventually(lambda: processes.start_time(reaper) is None, within_s=30)
     assert things.count() == 0
-
-
-@pytest.mark.kubernetes
-def test_only_namespaces_of_the_trial_go_from_a_cluster(
-    client: Any, trial_id: str, tmp_path: Path, docker_host: str
-) -> None:
-    cluster = f"seatrial-{trial_id}"
-    local = [tag for image in client.images.list("kindest/node") for tag in image.tags]
-    image = ["--image", local[0]] if local else []
-    with Owner.start(trial_id, tmp_path) as owner:
-        config = owner.directory("seatrial-kind-") / "config"
-        owner.adopt(NamedNetwork(name=cluster, docker_host=docker_host))
-        owner.adopt(KindCluster(name=cluster, docker_host=docker_host))
-        env = {**os.environ, "KIND_EXPERIMENTAL_DOCKER_NETWORK": cluster, "KUBECONFIG": str(config)}
-        creation = owner.spawn(["kind", "create", "cluster", "--name", cluster, "--wait", "120s", *image], env=env)
-        assert creation.wait(timeout=200) == 0
-
-        def kubectl(*arguments: str) -> str:
-            command = ["kubectl", "--kubeconfig", str(config), *arguments]
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-        inner = Owner.start(f"{trial_id}-inner", tmp_path)
-        names = [f"seatrial-{trial_id}-inner", "labelled", "somebodys"]
-        for name in names:
-            inner.adopt(Namespace(name=name, context=f"kind-{cluster}", kubeconfig=str(config)))
-            kubectl("create", "namespace", name)
-        kubectl("label", "namespace", "labelled", f"seatrial.trial={trial_id}-inner")
-        found = inner.close()
-        assert {(each.kind, each.id, each.how) for each in found} == {
-            ("namespace", names[0], "removed"),
-            ("namespace", names[1], "removed"),
-        }
-        assert eventually(lambda: not set(names[:2]) & set(kubectl("get", "ns", "-o", "name").split()), within_s=30)
-        assert "namespace/somebodys" in kubectl("get", "ns", "-o", "name").split()
-        owner.end(creation, 1.0)
-        left = owner.close()
-    assert {each.kind for each in left} == {"kind-cluster", "network", "directory"}
-    assert all(each.is_gone for each in left)
