@@ -130,7 +130,8 @@ def test_run_without_options_needs_no_daemon(tmp_path: Path, machine: Machine) -
 
 
 @pytest.mark.trial
-def test_pytest_over_two_workers_lives_all_seven_lives(tmp_path: Path, machine: Machine, kept_cluster: str) -> None:
+@pytest.mark.usefixtures("kept_cluster")
+def test_pytest_over_two_workers_lives_all_seven_lives(tmp_path: Path, machine: Machine) -> None:
     argv = [
         sys.executable,
         "-m",
@@ -146,7 +147,7 @@ def test_pytest_over_two_workers_lives_all_seven_lives(tmp_path: Path, machine: 
     ]
 
     argv += ["--seatrial-profile", "standard", "--seatrial-keep"]
-    run = run_and_compare(argv, REPOSITORY, tmp_path, machine, says=kept_cluster)
+    run = run_and_compare(argv, REPOSITORY, tmp_path, machine)
 
     assert_seven_right(run)
     for name, result in run.targets.items():
