@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,84 @@ def test_interrupted_in_the_midst_of_kind_create_it_does_not_wait_for_kind(tmp_p
     wait_until_as(machine, before, _GONE_S)
 
 
+@dataclass
+class EngineWay:
+    """A way to the real engine that can be closed, as an engine that stops is closed to those who talk to it."""
+
+    path: Path
+    _listener: socket.socket | None = None
+    _sockets: list[socket.socket] = field(default_factory=list)
+
+    def open(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self.path))
+        self._listener.listen()
+        threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
+
+    def close(self) -> None:
+        """Refuse new connections, and end those that are there."""
+        assert self._listener is not None
+        for each in (self._listener, *self._sockets):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._sockets.clear()
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect("/var/run/docker.sock")
+            except OSError:
+                return
+            self._sockets += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _relay(source: socket.socket, sink: socket.socket) -> None:
+        with source, suppress(OSError):
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.docker
+def test_an_engine_that_stops_half_way(tmp_path: Path, machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = machine.list_state()
+    way = EngineWay(tmp_path / "docker.sock")
+    way.open()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{way.path}")
+    with start_run(tmp_path, "--target", "docker,inprocess", "--profile", "standard") as (run, lines, news):
+        wait_for_line("docker: ready", lines, news)
+        way.close()
+        code = run.wait(timeout=120)
+    (path,) = (tmp_path / "out").glob("*/run.json")
+    result = decode_run(path.read_bytes())
+    text = "".join(lines)
+
+    assert code == result.exit_code == 6
+    assert "Traceback" not in text
+    assert result.targets["inprocess"].status == "pass"
+    assert result.targets["docker"].status == result.verdict == "error"
+    assert not [check for check in result.targets["docker"].checks if check.status == "fail"]
+    assert any("does not answer" in check.message for check in result.targets["docker"].checks)
+    assert result.leftovers
+
+    way.open()
+    environ = make_environ(tmp_path)
+    clean = subprocess.run(
+        [sys.executable, "-m", "seatrial", "clean"], env=environ, capture_output=True, text=True, timeout=60
+    )
+    way.close()
+    monkeypatch.undo()
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    assert "removed: container" in clean.stdout
+    wait_until_as(machine, before, _GONE_S)
+
+
 @pytest.mark.docker
 def test_two_trials_at_once_do_not_disturb_each_other(tmp_path: Path, machine: Any) -> None:
     before = machine.list_state()
@@ -153,8 +233,6 @@ def test_a_trial_that_is_killed_leaves_another_alone(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         arguments = ("--target", "local", "--profile", "smoke", "--set", f"targets.local.port={port}")

@@ -78,6 +78,10 @@ class DeploymentError(SeatrialError):
     exit_code = ExitCode.DEPLOYMENT_FAILED
 
 
+class InfrastructureError(DeploymentError):
+    """What deployments run on, an engine or a cluster, does not answer: never the target's failure."""
+
+
 class HarnessError(SeatrialError):
     """The harness or the machine broke: never the target's failure."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from seatrial.checks import Check, NotRunError
-from seatrial.errors import DeploymentError, SeatrialError, UnmetRequirementError
+from seatrial.errors import DeploymentError, InfrastructureError, SeatrialError, UnmetRequirementError
 from seatrial.records import CheckRecord, CheckStatus
 from seatrial.trial.directory import to_facts
 
@@ -56,6 +56,7 @@ def judge_outcome(report: pytest.TestReport, error: BaseException | None) -> Che
     if report.when != "call":
         return "error"
     failed = isinstance(error, (AssertionError, DeploymentError, pytest.fail.Exception))
+    failed = failed and not isinstance(error, InfrastructureError)
     return "fail" if failed else "error"
 
 
