@@ -248,9 +248,13 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, machine: Any) -> None:
     out = tmp_path / "small"
     out.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", str(out)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(out)], check=True)
     try:
-        with start_run(tmp_path, "--target", "inprocess", "--profile", "smoke", "--out", str(out)) as (run, lines, _):
+        with start_run(tmp_path, "--target", "inprocess", "--profile", "standard", "--out", str(out)) as (
+            run,
+            lines,
+            _,
+        ):
             code = run.wait(timeout=60)
     finally:
         subprocess.run(["umount", str(out)], check=True)
@@ -259,6 +263,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, machine: Any) -
     assert code != 0
     assert "No space left on device" in text
     assert "Traceback" not in text
+    assert text.count("[inprocess]: ") == 1, "nothing more is asked when answers cannot be written down"
     assert machine.list_marked_processes() == []
 
 

@@ -45,6 +45,7 @@ class TrialSession:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._trial: Trial | None = None
+        self._session: pytest.Session | None = None
         self._pending: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._named: tuple[str, ...] | None = None
@@ -148,6 +149,7 @@ class TrialSession:
             for line in getattr(report, "seatrial_records", ()):
                 self.trial.directory.append(line)
             self._flush_lines()
+            self._stop_without_records()
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out what only a larger profile asks."""
@@ -165,6 +167,7 @@ class TrialSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Bring up what will be asked, side by side; a worker of xdist does not know yet what it will be given."""
+        self._session = session
         wanted = [name for item in session.items if (name := _target_of(item))]
         option = session.config.option
         broken = session.testsfailed and not option.continue_on_collection_errors
@@ -237,6 +240,11 @@ class TrialSession:
 
             terminalreporter.section("seatrial")
             terminalreporter.write(render_summary(self.result, self.trial.directory.path))
+
+    def _stop_without_records(self) -> None:
+        """End the session when results cannot be written: what is asked from then on is asked for nothing."""
+        if self._trial is not None and self._session is not None and self._trial.directory.problem:
+            self._session.shouldstop = self._trial.directory.problem
 
     @property
     def _is_worker(self) -> bool:
