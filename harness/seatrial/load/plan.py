@@ -85,6 +85,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     spun_s: Annotated[float, Meta(description="of that, spent waiting for the next due time")]
     rss_bytes: Annotated[int, Meta(description="peak resident memory of this process")]
     clock_step_ns: Annotated[int, Meta(description="how far CLOCK_REALTIME moved against CLOCK_MONOTONIC")]
+    reasked: Annotated[
+        int, Meta(description="requests that a kept connection lost without a byte, and a new one carried")
+    ] = 0
     exhausted: Annotated[str, Meta(description="what ran out: connections, descriptors, ports; empty when nothing")] = (
         ""
     )

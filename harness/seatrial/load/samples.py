@@ -18,6 +18,10 @@ NO_ANSWER: Final = 0xFFFF_FFFF
 """`answer` of a request that got no whole body."""
 
 
+NO_CONNECTION: Final = 0xFFFF_FFFF
+"""`connection` of a request that got none."""
+
+
 class Outcome(enum.IntEnum):
     """What became of a request."""
 

@@ -1,0 +1,168 @@
+"""Starts a pacer, gives it its plan, and brings back what it recorded. Every wait has a bound."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from seatrial.errors import HarnessError, SeatrialError
+from seatrial.load.arrivals import SECOND_NS, Offsets
+from seatrial.load.plan import (
+    ANSWERS_FILE,
+    SAMPLES_FILE,
+    SCHEDULE_FILE,
+    DistinctAnswer,
+    Done,
+    Event,
+    Failed,
+    Plan,
+    Progress,
+    Ready,
+)
+from seatrial.load.samples import Samples, read_samples
+
+READY_TIMEOUT_S = 60.0
+SLACK_S = 30.0
+LEAD_S = 0.1
+"""Between `go` and the first send: the order must have arrived by then."""
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR", "VIRTUAL_ENV")
+
+
+class UnconnectedError(SeatrialError):
+    """The pacer got no connection to begin with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacerRun:
+    """What a pacer did."""
+
+    plan: Plan
+    ready: Ready
+    done: Done
+    samples: Samples
+    answers: tuple[DistinctAnswer, ...]
+
+
+class Pacer:
+    """A pacer's process; it ends with the block, and by itself when this process dies."""
+
+    def __init__(self, plan: Plan, offsets_ns: Offsets | None, directory: Path) -> None:
+        self._plan = plan
+        self._directory = directory
+        if offsets_ns is not None:
+            np.save(directory / SCHEDULE_FILE, offsets_ns)
+        environ = {name: value for name in _PASSED_ON if (value := os.environ.get(name)) is not None}
+        self._errors = (directory / "pacer.log").open("w+b")
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "seatrial.load.pacer", str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environ,
+            start_new_session=True,  # Ctrl-C is for this process: it tells the pacer, and reads what there is.
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._popen.poll() is None:
+            self._popen.kill()
+        self._popen.wait()
+        for stream in (self._popen.stdin, self._popen.stdout, self._errors):
+            with contextlib.suppress(OSError):
+                assert stream is not None
+                stream.close()
+
+    def wait_ready(self) -> Ready:
+        """Hand over the plan, and return when connections are open.
+
+        Raises:
+            UnconnectedError: there is none to be had.
+            HarnessError: the pacer broke.
+        """
+        self._order(msgspec.json.encode(self._plan))
+        event = self._read(READY_TIMEOUT_S)
+        if isinstance(event, Failed):
+            raise UnconnectedError(event.message, fix=event.fix)
+        if not isinstance(event, Ready):
+            raise self._broke(f"it said {event!r} before it was ready")
+        return event
+
+    def run(self, start_ns: int, on_progress: Callable[[Progress], None]) -> Done:
+        """Let it send from a monotonic time on, and return when it is done. Ctrl-C stops it, and the result says so."""
+        self._order(f"go {start_ns}".encode())
+        plan = self._plan
+        whole_s = plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
+        deadline_s = time.monotonic() + whole_s
+        while True:
+            try:
+                event = self._read(deadline_s - time.monotonic())
+            except KeyboardInterrupt:
+                self._order(b"stop")
+                event = self._read(SLACK_S)
+            if isinstance(event, Done):
+                return event
+            if isinstance(event, Progress):
+                on_progress(event)
+
+    def _order(self, line: bytes) -> None:
+        assert self._popen.stdin is not None
+        try:
+            self._popen.stdin.write(line + b"\n")
+            self._popen.stdin.flush()
+        except BrokenPipeError:
+            raise self._broke("it is gone") from None
+
+    def _read(self, timeout_s: float) -> Event:
+        assert self._popen.stdout is not None
+        watchdog = threading.Timer(max(timeout_s, 0.1), self._popen.kill)
+        watchdog.start()
+        try:
+            line = self._popen.stdout.readline()
+        finally:
+            watchdog.cancel()
+        if not line:
+            raise self._broke("it ended, or did not answer in time")
+        event: Event = msgspec.json.decode(line, type=Event)
+        return event
+
+    def _broke(self, how: str) -> HarnessError:
+        self._popen.kill()
+        self._popen.wait()
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace")[-2000:]
+        return HarnessError(f"the pacer broke: {how}; exit code {self._popen.returncode}; it said: {said or 'nothing'}")
+
+
+def run_pacer(
+    plan: Plan, offsets_ns: Offsets | None, *, directory: Path, on_progress: Callable[[Progress], None] = lambda _: None
+) -> PacerRun:
+    """Run one plan in `directory`, which must be empty, and return what came of it.
+
+    Raises:
+        UnconnectedError: no connection could be made to begin with.
+        HarnessError: the pacer broke.
+    """
+    with Pacer(plan, offsets_ns, directory) as pacer:
+        ready = pacer.wait_ready()
+        done = pacer.run(time.monotonic_ns() + int(LEAD_S * SECOND_NS), on_progress)
+    lines = (directory / ANSWERS_FILE).read_bytes().splitlines()
+    return PacerRun(
+        plan=plan,
+        ready=ready,
+        done=done,
+        samples=read_samples(directory / SAMPLES_FILE),
+        answers=tuple(msgspec.json.decode(line, type=DistinctAnswer) for line in lines),
+    )

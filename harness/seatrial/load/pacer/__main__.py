@@ -1,0 +1,143 @@
+"""The pacer's process: reads its plan, says it is ready, waits for `go`, sends, and says what only it can know.
+
+Standard input: the plan, one line of JSON; then `go NANOSECONDS` (CLOCK_MONOTONIC) or `stop`. Its end means stop as well: who
+started it has died. Standard output: events, one line of JSON each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from seatrial.load.pacer.closed_loop import ClosedLoop
+from seatrial.load.pacer.engine import SECOND_NS, TOLD
+from seatrial.load.pacer.open_loop import OpenLoop
+from seatrial.load.pacer.recorder import Recorder
+from seatrial.load.plan import SCHEDULE_FILE, Done, Event, Failed, Plan, Progress, Ready
+
+_LINE_LIMIT_BYTES = 1 << 30
+_PROGRESS_S = 1.0
+
+
+def main() -> None:
+    """Run with uvloop where it is installed."""
+    directory = Path(sys.argv[1])
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serve(directory, ""))
+    else:
+        uvloop.run(serve(directory, version("uvloop")))
+
+
+async def serve(directory: Path, uvloop_version: str) -> None:
+    """Take one plan through."""
+    orders = asyncio.StreamReader(limit=_LINE_LIMIT_BYTES)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin.buffer)
+    line = await orders.readline()
+    if not line:
+        return
+    try:
+        plan = msgspec.json.decode(line, type=Plan)
+        offsets = np.load(directory / SCHEDULE_FILE, allow_pickle=False) if plan.mode == "open" else None
+        recorder = Recorder(directory, keep_bodies_bytes=plan.keep_bodies_bytes)
+    except (msgspec.DecodeError, OSError, ValueError) as error:
+        tell(Failed(message=f"the pacer cannot read its plan: {error}"))
+        return
+    engine = ClosedLoop(plan, recorder) if offsets is None else OpenLoop(plan, recorder, offsets)
+    try:
+        await engine.prepare()
+    except (OSError, TimeoutError) as error:
+        where = plan.destination.unix_path or f"{plan.destination.host}:{plan.destination.port}"
+        tell(Failed(message=f"no connection to {where}: {str(error) or 'it took too long'}", fix="see that it listens"))
+        return
+    tell(Ready(pid=os.getpid(), connections=engine.opened, uvloop=uvloop_version))
+    order = (await orders.readline()).split()
+    if len(order) != 2 or order[0] != b"go":
+        return
+    await run(engine, recorder, int(order[1]), orders)
+
+
+async def run(engine: OpenLoop | ClosedLoop, recorder: Recorder, start_ns: int, orders: asyncio.StreamReader) -> None:
+    """Send everything, and tell how it goes."""
+
+    async def listen() -> None:
+        await orders.readline()
+        engine.stop(TOLD)
+
+    async def report() -> None:
+        while True:
+            await asyncio.sleep(_PROGRESS_S)
+            tell(describe_progress(engine, start_ns))
+
+    asides = [asyncio.create_task(listen()), asyncio.create_task(report())]
+    # What is there now stays: a collection in the midst of a run would be charged to the server.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    cpu_s, clocks_ns = time.process_time(), _compare_clocks()
+    await engine.run(start_ns)
+    cpu_s = time.process_time() - cpu_s
+    step_ns = _compare_clocks() - clocks_ns
+    for task in asides:
+        task.cancel()
+    await asyncio.gather(*asides, return_exceptions=True)
+    recorder.close()
+    tell(describe_progress(engine, start_ns))
+    tell(
+        Done(
+            start_ns=start_ns,
+            end_ns=time.monotonic_ns(),
+            scheduled=engine.scheduled,
+            sent=engine.sent,
+            connections_opened=engine.opened,
+            in_flight_area_ns=engine.in_flight_area_ns,
+            loop_lag_ns=tuple(engine.loop_lag_ns),
+            cpu_s=cpu_s,
+            spun_s=engine.spun_ns / SECOND_NS,
+            rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            clock_step_ns=step_ns,
+            exhausted=engine.exhausted,
+            stopped=engine.stopped,
+            reasked=engine.reasked,
+        )
+    )
+
+
+def describe_progress(engine: OpenLoop | ClosedLoop, start_ns: int) -> Progress:
+    """Return how far it is."""
+    return Progress(
+        elapsed_s=(time.monotonic_ns() - start_ns) / SECOND_NS,
+        sent=engine.sent,
+        ended=engine.ended,
+        failed=engine.failed,
+        in_flight=engine.in_flight,
+    )
+
+
+def tell(event: Event) -> None:
+    """Write one event; a reader that is gone is known by the end of standard input."""
+    try:
+        sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        return
+
+
+def _compare_clocks() -> int:
+    """Nanoseconds of the wall clock ahead of the monotonic one: it changes only when the wall clock is set."""
+    return time.time_ns() - time.monotonic_ns()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Closed loop: users who ask, wait for the answer, think, and ask again. For capacity, not for latency."""
+
+from __future__ import annotations
+
+import asyncio
+
+from seatrial.load.pacer.connection import Connection, now_ns
+from seatrial.load.pacer.engine import SECOND_NS, Engine, wait_until_ns
+from seatrial.load.pacer.recorder import Recorder
+from seatrial.load.plan import Plan
+from seatrial.load.samples import Outcome
+
+# A user whose connection cannot be made tries again, not at once.
+_RETRY_S = 0.1
+
+
+class ClosedLoop(Engine):
+    """As many requests at a time as there are users, each on a connection of its own."""
+
+    def __init__(self, plan: Plan, recorder: Recorder) -> None:
+        super().__init__(plan, recorder)
+        self._ready: list[Connection] = []
+        self._count_asked = 0
+        self._end_ns = 0
+
+    @property
+    def scheduled(self) -> int:
+        """Requests that were begun: there is no schedule."""
+        return self._count_asked
+
+    async def prepare(self) -> None:
+        """Open a connection for each user."""
+        for _ in range(self.plan.users):
+            self._ready.append(await self.open())
+
+    async def run(self, start_ns: int) -> None:
+        """Let the users ask until the window ends, drain."""
+        self.start_ns = self._changed_ns = start_ns
+        self._end_ns = start_ns + int((self.plan.warm_up_s + self.plan.duration_s) * SECOND_NS)
+        async with self.watched():
+            await asyncio.sleep(wait_until_ns(start_ns))
+            for connection in self._ready:
+                self._ask(connection, now_ns())
+            await self.wait_over(self._end_ns)
+            await self.drain(now_ns())
+        self.censor()
+
+    def free(self, connection: Connection) -> None:
+        """Its user thinks, and asks again."""
+        if self._is_over(now_ns()):
+            return
+        if self.plan.think_s:
+            self._loop.call_later(self.plan.think_s, self._come_back, connection)
+        elif connection.reusable:
+            self._ask(connection, now_ns())
+        else:
+            self._spawn(self._open_and_ask(now_ns()))
+
+    def _come_back(self, connection: Connection) -> None:
+        now = now_ns()
+        if self._is_over(now):
+            return
+        if connection.reusable:
+            self._ask(connection, now)
+        else:
+            self._spawn(self._open_and_ask(now))
+
+    def _ask(self, connection: Connection, intended_ns: int) -> None:
+        request, self._count_asked = self._count_asked, self._count_asked + 1
+        self.send(connection, request, intended_ns)
+
+    async def _open_and_ask(self, intended_ns: int) -> None:
+        while not self._is_over(now_ns()):
+            try:
+                connection = await self.open()
+            except (OSError, TimeoutError) as error:
+                self.note_connect_error(error)
+                request, self._count_asked = self._count_asked, self._count_asked + 1
+                self.fail_unsent(request, intended_ns, Outcome.UNCONNECTED)
+                await asyncio.sleep(_RETRY_S)
+                intended_ns = now_ns()
+                continue
+            self._ask(connection, intended_ns)
+            return
+
+    def _is_over(self, now: int) -> bool:
+        return now >= self._end_ns or self._over.is_set()

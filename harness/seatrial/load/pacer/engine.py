@@ -1,0 +1,237 @@
+"""What open and closed loop share: connections, outcomes, bounds on every wait, and the gauges."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+
+from seatrial.load.pacer.connection import Connection, now_ns
+from seatrial.load.pacer.recorder import Recorder
+from seatrial.load.plan import Plan
+from seatrial.load.samples import NO_ANSWER, Outcome
+
+SECOND_NS = 1_000_000_000
+SWEEP_S = 0.05
+TICK_S = 0.1
+CONNECT_TIMEOUT_S = 10.0
+TOLD = "told to stop"
+_EXHAUSTED = {errno.EMFILE: "descriptors", errno.ENFILE: "descriptors", errno.EADDRNOTAVAIL: "ports"}
+
+
+class Engine(ABC):
+    """Sends the requests of a plan. `run` returns when all have ended, or the drain has."""
+
+    def __init__(self, plan: Plan, recorder: Recorder) -> None:
+        self.plan = plan
+        self.sent = self.ended = self.failed = 0
+        self.opened = self.reasked = 0
+        self.exhausted = self.stopped = ""
+        self.start_ns = 0
+        self.in_flight_area_ns = 0
+        self.loop_lag_ns: list[int] = []
+        self.spun_ns = 0
+        self._recorder = recorder
+        self._loop = asyncio.get_running_loop()
+        self._busy: dict[Connection, None] = {}
+        self._changed_ns = 0
+        self._failures_in_a_row = 0
+        self._opening: set[asyncio.Task[None]] = set()
+        self._tls = _make_tls(plan)
+        self._over = asyncio.Event()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that were sent and have not ended."""
+        return len(self._busy)
+
+    @abstractmethod
+    async def prepare(self) -> None:
+        """Open connections. Raises OSError."""
+
+    @abstractmethod
+    async def run(self, start_ns: int) -> None:
+        """Send everything; what is pending at the end of the drain is recorded as censored."""
+
+    @abstractmethod
+    def free(self, connection: Connection) -> None:
+        """A connection has no request any more; it is of use when `reusable`."""
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more."""
+        self.stopped = self.stopped or reason
+        self._over.set()
+
+    async def open(self) -> Connection:
+        """Return a new connection. Raises OSError, also when it takes longer than ten seconds."""
+        destination = self.plan.destination
+        number, self.opened = self.opened, self.opened + 1
+        head_only = self.plan.requests[0].startswith(b"HEAD ")
+
+        def make() -> Connection:
+            return Connection(self, number, max_body_bytes=self.plan.max_body_bytes, head_only=head_only)
+
+        began_ns = now_ns()
+        name = destination.server_name or None
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            if destination.unix_path:
+                _, connection = await self._loop.create_unix_connection(make, destination.unix_path)
+            else:
+                _, connection = await self._loop.create_connection(
+                    make, destination.host, destination.port, ssl=self._tls, server_hostname=name if self._tls else None
+                )
+        connection.connect_ns = now_ns() - began_ns
+        return connection
+
+    def note_connect_error(self, error: OSError) -> None:
+        """Remember that the client ran out of something."""
+        self.exhausted = self.exhausted or _EXHAUSTED.get(error.errno or 0, "")
+
+    def send(self, connection: Connection, request: int, intended_ns: int) -> None:
+        """Send request number `request` on a free connection."""
+        cases = self.plan.cases
+        case = cases[request % len(cases)]
+        self._count_area()
+        connection.send(request, case, intended_ns, self.plan.requests[case])
+        self._busy[connection] = None
+        self.sent += 1
+
+    def request_ended(self, connection: Connection, outcome: Outcome) -> None:
+        """Record a request; one that a kept connection lost without a byte is asked once more on a new one."""
+        self._count_area()
+        del self._busy[connection]
+        stale = outcome is Outcome.TRUNCATED and connection.first_ns < 0 and connection.carried > 0
+        if stale and not connection.reasked and not self._over.is_set():
+            self.reasked += 1
+            self._spawn(
+                self._ask_again(connection.request, connection.case, connection.intended_ns, connection.sent_ns)
+            )
+            connection.request = -1
+            return
+        self._record(connection, outcome)
+        connection.request = -1
+        if self.plan.reconnect:
+            connection.reusable = False
+        if not connection.reusable:
+            connection.abort()
+        self.free(connection)
+
+    def phase_of(self, intended_ns: int) -> int:
+        """Return 1 for warm-up."""
+        return int(intended_ns < self.start_ns + int(self.plan.warm_up_s * SECOND_NS))
+
+    async def drain(self, from_ns: int) -> None:
+        """Wait for what is pending, for as long as the plan allows, or until told to stop."""
+        until_ns = from_ns + int(self.plan.drain_s * SECOND_NS)
+        while self.is_pending() and now_ns() < until_ns and self.stopped != TOLD:  # noqa: ASYNC110 - rare, bounded
+            await asyncio.sleep(0.005)
+
+    def is_pending(self) -> bool:
+        """Whether a request has not ended."""
+        return bool(self._busy or self._opening)
+
+    async def wait_over(self, end_ns: int) -> None:
+        """Return at a time, or when the run is stopped before."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_until_ns(end_ns)):
+                await self._over.wait()
+
+    def fail_unsent(self, request: int, intended_ns: int, outcome: Outcome) -> None:
+        """Record a request that got no connection."""
+        cases = self.plan.cases
+        case = cases[request % len(cases)]
+        self._recorder.record_unsent(case, intended_ns, now_ns(), outcome, self.phase_of(intended_ns))
+        self._count(failed=True)
+
+    def censor(self) -> None:
+        """Record what is still pending."""
+        for connection in list(self._busy):
+            connection.give_up(Outcome.CENSORED)
+
+    @contextlib.asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Run the sweep of overdue requests and the gauge of the loop's lag beside the block."""
+        tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._feel_lag())]
+        try:
+            yield
+        finally:
+            for task in [*tasks, *self._opening]:
+                task.cancel()
+            await asyncio.gather(*tasks, *self._opening, return_exceptions=True)
+
+    def _record(self, connection: Connection, outcome: Outcome) -> None:
+        answer = NO_ANSWER
+        if outcome in {Outcome.ANSWERED, Outcome.REFUSED}:
+            answer = self._recorder.identify(
+                connection.case, connection.status, connection.body, connection.content_type
+            )
+        self._recorder.record(connection, outcome, answer, self.phase_of(connection.intended_ns))
+        self._count(failed=outcome is not Outcome.ANSWERED)
+
+    def _count(self, *, failed: bool) -> None:
+        self.ended += 1
+        self.failed += failed
+        self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
+        if self.plan.max_failures and self._failures_in_a_row >= self.plan.max_failures:
+            self.stop(f"{self._failures_in_a_row} requests in a row failed")
+
+    async def _ask_again(self, request: int, case: int, intended_ns: int, sent_ns: int) -> None:
+        try:
+            connection = await self.open()
+        except (OSError, TimeoutError) as error:
+            self.note_connect_error(error)
+            self.fail_unsent(request, intended_ns, Outcome.UNCONNECTED)
+            return
+        self._count_area()
+        connection.send(request, case, intended_ns, self.plan.requests[case])
+        connection.sent_ns, connection.reasked = sent_ns, True
+        self._busy[connection] = None
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    def _count_area(self) -> None:
+        """Add requests in flight times time, within the window."""
+        now = now_ns()
+        begin_ns = self.start_ns + int(self.plan.warm_up_s * SECOND_NS)
+        end_ns = begin_ns + int(self.plan.duration_s * SECOND_NS)
+        stretch_ns = min(now, end_ns) - max(self._changed_ns, begin_ns)
+        if stretch_ns > 0:
+            self.in_flight_area_ns += stretch_ns * len(self._busy)
+        self._changed_ns = now
+
+    async def _sweep(self) -> None:
+        timeout_ns = int(self.plan.timeout_s * SECOND_NS)
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            due_ns = now_ns() - timeout_ns
+            for connection in [each for each in self._busy if each.sent_ns < due_ns]:
+                connection.give_up(Outcome.TIMED_OUT)
+
+    async def _feel_lag(self) -> None:
+        while True:
+            began_ns = now_ns()
+            await asyncio.sleep(TICK_S)
+            if now_ns() < self.start_ns + int((self.plan.warm_up_s + self.plan.duration_s) * SECOND_NS):
+                self.loop_lag_ns.append(max(0, now_ns() - began_ns - int(TICK_S * SECOND_NS)))
+
+
+def _make_tls(plan: Plan) -> ssl.SSLContext | None:
+    if not plan.destination.tls:
+        return None
+    context = ssl.create_default_context()
+    if plan.destination.ca_file:
+        context.load_verify_locations(Path(plan.destination.ca_file))
+    return context
+
+
+def wait_until_ns(due_ns: int) -> float:
+    """Return the seconds until a monotonic time, 0 when it is past."""
+    return max(0.0, (due_ns - time.monotonic_ns()) / SECOND_NS)

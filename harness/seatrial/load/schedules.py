@@ -1,0 +1,144 @@
+"""Schedules: the intended sends of a run, computed before it, reproducible by seed and split over workers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seatrial.errors import UsageError
+from seatrial.load.arrivals import Arrivals, Constant, Gamma, Offsets, Poisson, Ramp, Steps, Trace
+
+MAX_RATE = 1_000_000.0
+MAX_REQUESTS = 50_000_000
+FORMS = "constant, poisson, gamma:SHAPE, ramp:FROM-TO, steps:RATExSECONDS,RATExSECONDS, trace:FILE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """The intended sends of one worker."""
+
+    offsets_ns: Offsets
+    arrivals: str
+    seed: int
+    rate: float
+    """Requests a second, of what was drawn."""
+
+
+def make_schedule(arrivals: Arrivals, *, duration_s: float, seed: int, worker: int = 0, workers: int = 1) -> Schedule:
+    """Return the sends of one of `workers`.
+
+    Where the law allows it each worker draws from a stream of its own (numpy's SeedSequence.spawn: streams that share a seed
+    send in step); else the whole is drawn once and dealt out in turn.
+
+    Raises:
+        UsageError: a duration that is not above 0, a worker that is not there, more than 50 million requests.
+    """
+    check_positive("the duration", duration_s)
+    if not 0 <= worker < workers:
+        raise UsageError(f"worker {worker} of {workers} is none: they are counted from 0")
+    root = np.random.SeedSequence(seed)
+    part = arrivals.thin(workers)
+    if part is not None:
+        offsets = part.draw(duration_s, np.random.default_rng(root.spawn(workers)[worker]))
+    else:
+        offsets = arrivals.draw(duration_s, np.random.default_rng(root))[worker::workers]
+    return Schedule(
+        offsets_ns=np.ascontiguousarray(offsets),
+        arrivals=arrivals.describe(),
+        seed=seed,
+        rate=len(offsets) / duration_s,
+    )
+
+
+def parse_arrivals(text: str, rate: float | None, duration_s: float) -> Arrivals:
+    """Return the law that an option means: `constant`, `poisson`, `gamma:0.5`, `ramp:10-200`, `steps:10x5,50x5`, `trace:FILE`.
+
+    Raises:
+        UsageError: it means none, a rate that is not within 0 and a million, a file that holds no times.
+    """
+    name, _, given = text.partition(":")
+    if name == "trace":
+        return _read_trace(Path(given))
+    if name == "ramp":
+        first, _, last = given.partition("-")
+        law: Arrivals = Ramp(first=_read_rate(first), last=_read_rate(last))
+        return _bounded(law, (_read_rate(first) + _read_rate(last)) / 2, duration_s)
+    if name == "steps":
+        steps = tuple(_read_step(each) for each in given.split(","))
+        return _bounded(Steps(steps=steps), max(rate for rate, _ in steps), duration_s)
+    if rate is None:
+        raise UsageError(f"arrivals {text!r} need a rate", fix="give --rate REQUESTS_A_SECOND")
+    if not (math.isfinite(rate) and 0 < rate <= MAX_RATE):
+        raise UsageError(f"a rate of {rate:g} requests a second is not above 0 and at most {MAX_RATE:,.0f}")
+    if name == "constant" and not given:
+        return _bounded(Constant(rate=rate), rate, duration_s)
+    if name == "poisson" and not given:
+        return _bounded(Poisson(rate=rate), rate, duration_s)
+    if name == "gamma":
+        shape = _read_number("the shape of gamma arrivals", given)
+        check_positive("the shape of gamma arrivals", shape)
+        return _bounded(Gamma(rate=rate, shape=shape), rate, duration_s)
+    raise UsageError(f"{text!r} is no law of arrival", fix=f"one of {FORMS}")
+
+
+def check_positive(what: str, value: float) -> None:
+    """Raise UsageError when a number is not finite or not above 0."""
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"{what} is {value:g}, a number above 0 was expected")
+
+
+def _bounded(law: Arrivals, rate: float, duration_s: float) -> Arrivals:
+    if rate * duration_s > MAX_REQUESTS:
+        raise UsageError(
+            f"{rate:g}/s for {duration_s:g} s are {rate * duration_s:,.0f} requests, at most {MAX_REQUESTS:,} were expected"
+        )
+    return law
+
+
+def _read_number(what: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{what} is {text!r}, a number was expected", fix=f"one of {FORMS}") from None
+
+
+def _read_rate(text: str) -> float:
+    rate = _read_number("a rate", text)
+    if not 0 < rate <= MAX_RATE:
+        raise UsageError(f"a rate of {text} requests a second is not above 0 and at most {MAX_RATE:,.0f}")
+    return rate
+
+
+def _read_step(text: str) -> tuple[float, float]:
+    rate, _, seconds = text.partition("x")
+    length_s = _read_number("the seconds of a step", seconds)
+    check_positive("the seconds of a step", length_s)
+    return _read_rate(rate), length_s
+
+
+def _read_trace(path: Path) -> Trace:
+    """Read seconds, one a line; of a line with commas, the first column. A first line without a number is a heading."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the trace {path} cannot be read: {error}") from error
+    offsets = []
+    for number, line in enumerate(lines, 1):
+        word = line.partition(",")[0].strip()
+        if not word:
+            continue
+        try:
+            offset = float(word)
+        except ValueError:
+            if number == 1:
+                continue
+            raise UsageError(f"line {number} of the trace {path} is {word!r}, seconds were expected") from None
+        if not (math.isfinite(offset) and offset >= 0):
+            raise UsageError(f"line {number} of the trace {path} is {word}, seconds from 0 on were expected")
+        offsets.append(offset)
+    if not offsets:
+        raise UsageError(f"the trace {path} holds no times")
+    return Trace(offsets_s=tuple(offsets), origin=path.name)

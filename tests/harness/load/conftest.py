@@ -1,0 +1,30 @@
+"""Servers that answer in a known way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("answering.py")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., int]]:
+    """Start a server of a kind; returns its port."""
+    with ExitStack() as stack:
+
+        def start(kind: str, *numbers: float) -> int:
+            argv = [sys.executable, str(PROGRAM), kind, *map(str, numbers)]
+            popen = stack.enter_context(
+                subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            )
+            stack.callback(popen.kill)
+            assert popen.stdout is not None
+            return int(popen.stdout.readline())
+
+        yield start
