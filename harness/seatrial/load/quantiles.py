@@ -16,9 +16,9 @@ Times = npt.NDArray[np.int64]
 FEWEST: Final = {0.5: 2, 0.9: 10, 0.95: 20, 0.99: 100, 0.999: 10_000}
 """Samples below which a quantile is not given: it would be the largest sample, or next to it."""
 _BATCHES = 20
-# Independent samples beyond a quantile: with fewer, intervals held the true value less often than they say
-# (scripts/measure_intervals.py).
-_FEWEST_BEYOND = 40
+# Independent bursts beyond a quantile. With few of them the estimate of the variance is itself uncertain, by as much as that
+# of a third as many degrees of freedom: with that, intervals hold what they promise (scripts/measure_intervals.py).
+_FEWEST_BEYOND = 6
 
 
 def find_quantile(times: Times, p: float) -> int | None:
@@ -68,9 +68,10 @@ def find_interval(times_in_order: Times, p: float, confidence: float = 0.95) -> 
         _find_inflation(times_in_order, share) for share in (p, max(1 - 5 * (1 - p), 0.5), max(1 - 25 * (1 - p), 0.5))
     )
     effective = count / inflation
-    if effective * min(p, 1 - p) < _FEWEST_BEYOND:
+    beyond = effective * min(p, 1 - p)
+    if beyond < _FEWEST_BEYOND:
         return None
-    score = _student(confidence, _BATCHES - 1)
+    score = _student(confidence, min(_BATCHES - 1, beyond / 3))
     centre = (p + score**2 / (2 * effective)) / (1 + score**2 / effective)
     half = score * math.sqrt(p * (1 - p) / effective + score**2 / (4 * effective**2)) / (1 + score**2 / effective)
     ordered = np.sort(times_in_order)
@@ -91,7 +92,7 @@ def _find_inflation(times_in_order: Times, share: float) -> float:
     return max(1.0, float(batches.var(ddof=1)) * length / max(mean * (1 - mean), 1.0 / len(above)))
 
 
-def _student(confidence: float, degrees: int) -> float:
+def _student(confidence: float, degrees: float) -> float:
     """Student's t for a two-sided interval, by Cornish and Fisher's expansion (Abramowitz and Stegun, 26.7.5)."""
     from statistics import NormalDist
 
