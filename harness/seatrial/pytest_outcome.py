@@ -47,6 +47,8 @@ def make_check_record(
 
 def judge_outcome(report: pytest.TestReport, error: BaseException | None) -> CheckStatus:
     """Tell the status: what a check asserts, or a deployment does not do, is the target's; all else is the harness's error."""
+    if isinstance(error, UnmetRequirementError) and report.when == "call":
+        return "error"  # What it needs was there when it was deployed, and has gone since.
     if isinstance(error, (NotRunError, UnmetRequirementError)):
         return "not-run"
     if report.passed:

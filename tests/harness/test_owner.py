@@ -476,6 +476,7 @@ def test_an_engine_that_does_not_answer_is_said_and_the_rest_is_done(trial_id: s
     found = {each.kind: each.how for each in owner.close()}
     assert found["directory"] == "removed"
     assert found["engine"].startswith("unreachable: ")
+    assert found["named-network"].startswith("unreachable: "), "what may be there is named"
     assert not folder.exists()
     assert "engine" in {each.kind for each in find_leftovers(tmp_path, only_trial=trial_id)}
 

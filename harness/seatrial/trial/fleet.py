@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from seatrial.client import AskTimeoutError, Client
-from seatrial.errors import DeploymentError, HarnessError, SeatrialError
+from seatrial.errors import DeploymentError, HarnessError, InfrastructureError, SeatrialError
 from seatrial.model import ModelDirectory
 from seatrial.records import DeploymentRecord, ErrorRecord, FidelityRecord, PhaseRecord, Record
 from seatrial.target import DeployContext, Deployment, Progress, Target, cancel_prepare
@@ -258,9 +258,14 @@ def _describe_failure(name: str, what: str, error: Exception) -> ErrorRecord:
 
 
 def _read_optional(read: Callable[[], Any]) -> dict[str, Any]:
-    """Return figures by name; none when the deployment is stopped or dead, which is how some checks leave it."""
+    """Return figures by name; none when the deployment is stopped or dead, which is how some checks leave it.
+
+    Raises InfrastructureError: nobody could be asked, so that there are none is not known either.
+    """
     try:
         figures: dict[str, Any] = msgspec.to_builtins(read())
+    except InfrastructureError:
+        raise
     except SeatrialError:
         return {}
     return figures

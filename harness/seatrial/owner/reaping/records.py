@@ -49,6 +49,15 @@ class Records:
         """Return the entries of these kinds that nobody has released."""
         return [entry for entry in self._open.values() if entry.get("kind") in kinds]
 
+    def list_on_engine(self, docker_host: str) -> list[tuple[str, str]]:
+        """Return (kind, name) of the open entries of one engine, as far as they have names."""
+        entries = self.list_open(*sorted(ENGINE_KINDS))
+        return [
+            (entry["kind"], entry["name"])
+            for entry in entries
+            if entry.get("docker_host") == docker_host and entry.get("name")
+        ]
+
     def list_processes(self) -> list[tuple[int, int, int]]:
         """Return (pid, start time, process group) of every process recorded since this boot and not released."""
         entries = self.list_open("process") if self.is_same_boot else []

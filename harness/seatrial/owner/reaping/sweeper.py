@@ -35,6 +35,8 @@ class Sweeper:
         """Go over everything once. Returns whether there was anything that another pass may have to look at."""
         self._is_busy = False
         self._seen.clear()
+        # Asked anew in each pass: an engine may be back.
+        self.outcomes = {key: how for key, how in self.outcomes.items() if not how.startswith("unreachable:")}
         self.records = Records(self._journal)
         self._end_processes()
         for host in self.records.docker_hosts:
@@ -91,9 +93,10 @@ class Sweeper:
             for image in engine.list_images(label):
                 name = (image.get("RepoTags") or [image["Id"]])[0]
                 self._handle("image", name, lambda image=image: engine.remove_image(image, force=True))  # type: ignore[misc]
-            self.outcomes.pop(("engine", engine.docker_host), None)
         except (UnreachableError, RefusedError) as exc:
             self.outcomes["engine", engine.docker_host] = f"unreachable: {exc}"
+            for kind, name in self.records.list_on_engine(engine.docker_host):
+                self.outcomes.setdefault((kind, name), "unreachable: its engine cannot be asked for it")
 
     def _clear_containers(self, engine: Engine) -> None:
         names = [
