@@ -31,12 +31,13 @@ def list_machine_state() -> dict[str, set[str]]:
     }
 
 
-def list_marked_processes() -> list[str]:
-    """Processes that carry a trial's marker, with their command."""
+def list_marked_processes(trial_id: str = "") -> list[str]:
+    """Processes that carry a trial's marker, of any trial or of this one, with their command."""
     found = []
     for process in psutil.process_iter(["pid", "cmdline"]):
         try:
-            if "SEATRIAL_TRIAL" in process.environ():
+            marker = process.environ().get("SEATRIAL_TRIAL")
+            if marker is not None and trial_id in {"", marker}:
                 found.append(f"{process.pid} {process.info['cmdline']}")
         except psutil.Error:
             continue
@@ -58,9 +59,9 @@ class Machine:
         """Return names and ids by kind."""
         return list_machine_state()
 
-    def list_marked_processes(self) -> list[str]:
-        """Return the processes of any trial."""
-        return list_marked_processes()
+    def list_marked_processes(self, trial_id: str = "") -> list[str]:
+        """Return the processes of any trial, or of this one."""
+        return list_marked_processes(trial_id)
 
 
 @pytest.fixture

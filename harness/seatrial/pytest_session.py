@@ -45,7 +45,6 @@ class TrialSession:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._trial: Trial | None = None
-        self._session: pytest.Session | None = None
         self._pending: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._named: tuple[str, ...] | None = None
@@ -167,7 +166,6 @@ class TrialSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Bring up what will be asked, side by side; a worker of xdist does not know yet what it will be given."""
-        self._session = session
         wanted = [name for item in session.items if (name := _target_of(item))]
         option = session.config.option
         broken = session.testsfailed and not option.continue_on_collection_errors
@@ -243,8 +241,15 @@ class TrialSession:
 
     def _stop_without_records(self) -> None:
         """End the session when results cannot be written: what is asked from then on is asked for nothing."""
-        if self._trial is not None and self._session is not None and self._trial.directory.problem:
-            self._session.shouldstop = self._trial.directory.problem
+        session = self._config.pluginmanager.get_plugin("session")
+        if self._trial is None or not self._trial.directory.problem or session is None or session.shouldstop:
+            return
+        why = f"{self._trial.directory.problem}: nothing more is asked"
+        self._say(why)
+        session.shouldstop = why
+        # The controller of xdist hands tests out, and does not look at pytest's own session.
+        if distributor := self._config.pluginmanager.get_plugin("dsession"):
+            distributor.shouldstop = why
 
     @property
     def _is_worker(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,18 @@ def test_mine(seatrial_deployment, seatrial_client, seatrial_model, seatrial_end
     answer = seatrial_client.ask(case.inputs)
     assert compare(case.outputs, answer.outputs, seatrial_model.manifest).right
     assert seatrial_endpoint is seatrial_deployment.endpoint
+"""
+
+UNWRITABLE = """
+from pathlib import Path
+import pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_mine(seatrial_deployment, number):
+    for path in (Path(__file__).parent / "seatrial-results").glob("*/records.jsonl"):
+        if path.is_file():
+            path.unlink()
+            path.mkdir()
 """
 
 TOY = """
@@ -344,17 +357,39 @@ def test_a_test_of_the_model_alone_counts_and_numpy_figures_are_kept(tmp_path: P
     assert check.facts == {"n": 3, "m": 0.5, "a": [1, 2]}
 
 
-def test_a_target_that_breaks_as_it_goes_is_taken_down_and_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("KeyError('memory')", "KeyError: 'memory'"),
+        ("__import__('seatrial.errors').errors.InfrastructureError('no engine')", "no engine"),
+    ],
+    ids=["a bug", "nobody to ask"],
+)
+def test_a_target_that_breaks_as_it_goes_is_taken_down_and_told(tmp_path: Path, error: str, told: str) -> None:
     write_toy(tmp_path)
     text = (tmp_path / "toy_plugin.py").read_text()
-    (tmp_path / "toy_plugin.py").write_text(text.replace("return Usage()", "raise KeyError('memory')"))
+    (tmp_path / "toy_plugin.py").write_text(text.replace("return Usage()", f"raise {error}"))
 
     done = run_pytest(tmp_path, "-p", "toy_plugin", "--target", "toy")
 
     run = read_run(tmp_path)
     assert done.returncode == 1
     assert (run.verdict, run.leftovers) == ("error", ())
-    assert "its facts cannot be read: KeyError: 'memory'" in run.targets["toy"].errors[0].message
+    assert f"its facts cannot be read: {told}" in run.targets["toy"].errors[0].message
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_what_cannot_be_written_down_is_not_asked(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    write_toy(tmp_path)
+    (tmp_path / "test_mine.py").write_text(UNWRITABLE)
+
+    done = run_pytest(tmp_path, "-p", "toy_plugin", "--target", "toy,inprocess", *workers)
+
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "records.jsonl cannot be written" in done.stdout
+    assert "nothing more is asked" in done.stdout
+    # A worker has been given a target's tests already when its first one ends.
+    assert re.search(r"\b(\d+) passed", done.stdout)[1] == ("4" if workers else "1")  # type: ignore[index]
 
 
 def test_killed_it_keeps_its_records_and_leaves_no_process(tmp_path: Path) -> None:
