@@ -17,6 +17,7 @@ answers right, how each behaves, and how fast it is.
   seatrial run                                  the bundled digits model on all that needs no daemon
   seatrial run --target all --provision         all technologies; installs what is missing first
   seatrial run --model my_pkg.model:model --target docker,mlflow
+  seatrial load URL --rate 200 --duration 30    response times under a rate that does not wait for the server
   seatrial doctor                               what each target needs, what was found, how to get the rest
 
 \b
@@ -27,7 +28,7 @@ Exit codes: 0 ok or partial, 1 a check failed, 2 usage or settings, 3 nothing ra
 app = typer.Typer(
     help=HELP, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-_COMMANDS = ("run", "build", "doctor", "provision", "clean", "listing", "report", "develop")
+_COMMANDS = ("run", "build", "doctor", "provision", "clean", "listing", "report", "load", "develop")
 
 
 def run_app() -> NoReturn:

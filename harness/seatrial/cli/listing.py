@@ -53,13 +53,19 @@ def config(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of run.json."""
+def schema(
+    of: Annotated[str, typer.Option(help="run: run.json; load: what `seatrial load --json` writes.")] = "run",
+) -> None:
+    """Print the JSON Schema of run.json, or of another file."""
     import msgspec
 
+    from seatrial.load.result import LoadResult
     from seatrial.records import RunResult
 
-    sys.stdout.write(json.dumps(msgspec.json.schema(RunResult), indent=2) + "\n")
+    kinds: dict[str, type] = {"run": RunResult, "load": LoadResult}
+    if of not in kinds:
+        raise UsageError(f"--of is {of!r}, one of {', '.join(kinds)} was expected")
+    sys.stdout.write(json.dumps(msgspec.json.schema(kinds[of]), indent=2) + "\n")
 
 
 def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:

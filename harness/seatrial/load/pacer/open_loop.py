@@ -45,7 +45,7 @@ class OpenLoop(Engine):
         self.start_ns = self._changed_ns = start_ns
         async with self.watched():
             self._loop.call_soon(self._tick)
-            end_ns = start_ns + int(self.plan.duration_s * SECOND_NS)
+            end_ns = start_ns + int((self.plan.warm_up_s + self.plan.duration_s) * SECOND_NS)
             await self.wait_over(end_ns)
             await self.drain(now_ns())
         for request, intended_ns in self._waiting:

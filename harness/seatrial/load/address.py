@@ -1,0 +1,128 @@
+"""A URL as something to put load on: where it is, whether it may be, and the bytes that are sent to it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, urlsplit
+
+from seatrial.errors import UsageError
+from seatrial.load.plan import Destination
+
+_PORTS = {"http": 80, "https": 443}
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_OURS = frozenset({"content-length", "transfer-encoding", "connection"})
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+_EXAMPLE = "give one like http://127.0.0.1:8080/path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A URL taken apart."""
+
+    destination: Destination
+    host_header: str
+    path: str
+
+
+def resolve(url: str, *, allowed: Sequence[str] = (), ca_file: str = "") -> Address:
+    """Return where a URL leads. Of a name with several addresses, the first of this machine is taken.
+
+    Raises:
+        UsageError: it is no http or https URL, its host has no address, or is not this machine and not in `allowed`.
+    """
+    parts = _split(url)
+    hostname = str(parts.hostname)
+    port = parts.port or _PORTS[parts.scheme]
+    try:
+        found = [str(each[4][0]) for each in socket.getaddrinfo(hostname, port, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"{hostname!r} has no address: {error}") from error
+    local = [each for each in found if is_this_machine(each)]
+    if not local and hostname.lower() not in {each.lower() for each in allowed}:
+        raise UsageError(
+            f"{hostname} ({found[0]}) is not this machine, and load goes to loopback unless its host is named",
+            fix=f"give --allow-remote {hostname} if it is yours to load",
+        )
+    destination = Destination(
+        host=(local or found)[0],
+        port=port,
+        tls=parts.scheme == "https",
+        server_name=hostname,
+        ca_file=ca_file,
+    )
+    # What a URL may not hold is written as its escapes; escapes that are there stay.
+    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (
+        f"?{quote(parts.query, safe='/?%:@!$&()*+,;=~')}" if parts.query else ""
+    )
+    return Address(destination=destination, host_header=parts.netloc.encode("idna").decode(), path=target)
+
+
+def is_this_machine(address: str) -> bool:
+    """Whether an IP address leads to this machine: loopback, or unspecified, which Linux connects to loopback."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return any(each is not None and (each.is_loopback or each.is_unspecified) for each in (parsed, mapped))
+
+
+def compose_request(
+    address: Address, *, method: str, headers: Sequence[str], body: bytes, reconnect: bool = False
+) -> bytes:
+    """Return a whole HTTP/1.1 request.
+
+    Args:
+        address: where it goes.
+        method: as given, or empty for GET, and for POST when there is a body.
+        headers: `Name: value`; they may repeat. Where its body ends and how long its connection lives is ours to say.
+        body: as it is.
+        reconnect: the connection ends with the answer.
+
+    Raises:
+        UsageError: a method or a header that HTTP does not allow (RFC 9110, sections 5.1, 5.5 and 9.1).
+    """
+    method = method or ("POST" if body else "GET")
+    if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
+        raise UsageError(f"{method!r} is no HTTP method to ask with", fix="give one like GET or POST")
+    given = [_read_header(header) for header in headers]
+    names = {name.lower() for name, _ in given}
+    lines = [("Host", address.host_header), ("User-Agent", "seatrial"), ("Accept", "*/*")]
+    lines = [(name, value) for name, value in lines if name.lower() not in names] + given
+    if body and "content-type" not in names:
+        lines.append(("Content-Type", "application/json" if body.lstrip()[:1] in {b"{", b"["} else "text/plain"))
+    if body or method.upper() not in _BODILESS:
+        lines.append(("Content-Length", str(len(body))))
+    if reconnect:
+        lines.append(("Connection", "close"))
+    head = [f"{method} {address.path} HTTP/1.1", *(f"{name}: {value}" for name, value in lines)]
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{url!r} is no URL: {error}", fix=_EXAMPLE) from error
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise UsageError(f"{url!r} is no http or https URL with a host", fix=_EXAMPLE)
+    if port == 0 or re.search(r"[\x00-\x20\x7f]", url):
+        raise UsageError(f"{url!r} has port 0, a space or a control character in it", fix=_EXAMPLE)
+    if parts.username is not None:
+        raise UsageError("a URL that carries credentials is not used", fix="give --header 'Authorization: …'")
+    return parts
+
+
+def _read_header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+        shown = name if colon else text
+        raise UsageError(
+            f"{shown[:60]!r} is not the name of a header with a value", fix="give one like 'Accept: text/plain'"
+        )
+    if name.lower() in _OURS:
+        raise UsageError(f"the header {name} is computed, it cannot be given", fix="leave it out, or see --reconnect")
+    return name, value.strip()

@@ -1,0 +1,193 @@
+"""From records to figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.load.blocks import gather, read_blocks
+from seatrial.load.driver import PacerRun
+from seatrial.load.machine import MachineUse
+from seatrial.load.quantiles import Times, find_interval, summarize
+from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate
+from seatrial.load.samples import NEVER, SUCCESSES, Outcome, Samples
+from seatrial.load.saturation import find_saturation
+from seatrial.load.validity import find_flaws, measure_lags
+from seatrial.load.window import Window, find_window
+
+ERRORS: Final = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.WRONG, Outcome.CENSORED}
+NO_FIGURES: Final = Quantiles(p50=None, p90=None, p95=None, p99=None, p99_9=None, max=None)
+INTERVALS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_UNANSWERED = (int(Outcome.CENSORED), int(Outcome.TIMED_OUT))
+# Longer than any run: where requests that were not answered in time stand among those that were.
+_FOREVER_NS: Final = 1 << 60
+_FOREVER_S: Final = _FOREVER_NS / 1e9
+_MOST_SORTED: Final = 2_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The times of a run, of its window, whether or not it is valid."""
+
+    response: Quantiles = NO_FIGURES
+    service: Quantiles = NO_FIGURES
+    failure: Quantiles = NO_FIGURES
+    connect: Quantiles | None = None
+    intervals: dict[str, Interval] = field(default_factory=dict)
+
+
+def analyse(
+    run: PacerRun,
+    *,
+    arrivals: str = "",
+    seed: int = 0,
+    requested: float | None = None,
+    scheduled: float | None = None,
+    machine: MachineUse | None = None,
+    started_at: str = "",
+) -> LoadResult:
+    """Return the figures of a run; none of its times when it is invalid.
+
+    Args:
+        run: what the pacer did; answers that were found wrong are marked so in its samples.
+        arrivals: the law of the schedule.
+        seed: of the schedule.
+        requested: requests a second that were asked for.
+        scheduled: requests a second of the schedule that was drawn.
+        machine: what the machine did meanwhile.
+        started_at: UTC, ISO 8601.
+    """
+    flaws = find_flaws(run, machine)
+    saturation = () if flaws else find_saturation(run)
+    window = find_window(run)
+    outcomes, statuses, in_time = _count(run.samples, window)
+    figures = Figures() if flaws else measure(run.samples)
+    lag = summarize(measure_lags(run.samples))
+    return LoadResult(
+        mode=run.plan.mode,
+        arrivals=arrivals,
+        seed=seed,
+        valid=not flaws,
+        saturated=bool(saturation),
+        reasons=flaws + saturation,
+        requests=sum(outcomes.values()),
+        errors=sum(outcomes.get(outcome, 0) for outcome in ERRORS),
+        wrong=outcomes.get(Outcome.WRONG, 0),
+        censored=outcomes.get(Outcome.CENSORED, 0),
+        rate=Rate(requested=requested, scheduled=scheduled, achieved=in_time * 1e9 / window.length_ns),
+        response_time_s=figures.response,
+        service_time_s=figures.service,
+        failure_time_s=figures.failure,
+        dispatch_lag_s=Lag(p50=lag.p50, p99=lag.p99, max=lag.max),
+        connect_time_s=figures.connect,
+        intervals=figures.intervals,
+        duration_s=window.length_ns / 1e9,
+        outcomes={outcome.name.lower(): count for outcome, count in outcomes.items()},
+        statuses={str(status): count for status, count in statuses.items()},
+        connections_opened=run.done.connections_opened,
+        client=_describe_client(run, machine or MachineUse()),
+        started_at=started_at,
+    )
+
+
+def measure(samples: Samples) -> Figures:
+    """Return the times of the window.
+
+    Response and service times are of right answers. Requests that were not answered in the time they had (censored, timed out)
+    rank above all of them: a quantile that lies among those is null, and none looks better for their sake.
+    """
+    response = _gather_response(samples)
+    found = {name: find_interval(response, p) for name, p in INTERVALS.items()}
+    intervals = {name: each for name, each in found.items() if each is not None and each.high < _FOREVER_S}
+    response_time = _summarize(response)
+    del response
+    connect = gather(samples, _is_opened, lambda block: block["connect_ns"])
+    return Figures(
+        response=response_time,
+        service=_summarize(gather(samples, _is_ranked, _read_service)),
+        failure=summarize(gather(samples, _is_failure, lambda block: block["last_ns"] - block["intended_ns"])),
+        connect=summarize(connect) if len(connect) else None,
+        intervals=intervals,
+    )
+
+
+def _summarize(times: Times) -> Quantiles:
+    """Return the quantiles, null those that lie among what was never answered."""
+    quantiles = summarize(times)
+    known = {
+        name: value if value is None or value < _FOREVER_S else None
+        for name, value in msgspec.structs.asdict(quantiles).items()
+    }
+    return Quantiles(**known)
+
+
+def _gather_response(samples: Samples) -> Times:
+    """Return the times from intended send to last byte, in the order of the intended sends.
+
+    Neighbours in that order are alike, which intervals take into account; where there are millions, the order of their ends is
+    near enough, and half the memory.
+    """
+    times = gather(samples, _is_ranked, lambda block: _or_forever(block, block["last_ns"] - block["intended_ns"]))
+    if len(times) > _MOST_SORTED:
+        return times
+    return times[np.argsort(gather(samples, _is_ranked, lambda block: block["intended_ns"]), kind="stable")]
+
+
+def _read_service(block: Samples) -> Times:
+    return _or_forever(block, block["last_ns"] - block["sent_ns"])
+
+
+def _or_forever(block: Samples, times: Times) -> Times:
+    return np.where(np.isin(block["outcome"], _UNANSWERED), _FOREVER_NS, times)
+
+
+def _is_ranked(block: Samples) -> npt.NDArray[np.bool_]:
+    chosen: npt.NDArray[np.bool_] = (block["phase"] == 0) & np.isin(block["outcome"], SUCCESSES + _UNANSWERED)
+    return chosen
+
+
+def _is_failure(block: Samples) -> npt.NDArray[np.bool_]:
+    """Failures that ended at a time of their own: not those that were still pending, or never begun."""
+    chosen: npt.NDArray[np.bool_] = (block["phase"] == 0) & ~np.isin(
+        block["outcome"], (*SUCCESSES, Outcome.CENSORED, Outcome.UNSENT)
+    )
+    return chosen
+
+
+def _is_opened(block: Samples) -> npt.NDArray[np.bool_]:
+    chosen: npt.NDArray[np.bool_] = (block["phase"] == 0) & (block["connect_ns"] != NEVER)
+    return chosen
+
+
+def _count(samples: Samples, window: Window) -> tuple[dict[Outcome, int], dict[int, int], int]:
+    """Return the window's requests by outcome and by status, and how many right answers came within it."""
+    outcomes, statuses, in_time = np.zeros(256, np.int64), np.zeros(1 << 16, np.int64), 0
+    for block in read_blocks(samples):
+        timed = block[block["phase"] == 0]
+        outcomes += np.bincount(timed["outcome"], minlength=256)
+        statuses += np.bincount(timed["status"], minlength=1 << 16)
+        came = (block["last_ns"] >= window.begin_ns) & (block["last_ns"] < window.end_ns)
+        in_time += int(np.count_nonzero(came & np.isin(block["outcome"], SUCCESSES)))
+    by_outcome = {outcome: int(outcomes[outcome]) for outcome in Outcome if outcomes[outcome]}
+    return by_outcome, {int(status): int(statuses[status]) for status in np.flatnonzero(statuses)}, in_time
+
+
+def _describe_client(run: PacerRun, machine: MachineUse) -> dict[str, float]:
+    lag_ns = sorted(run.done.loop_lag_ns)
+    known = {
+        "cpu_s": run.done.cpu_s,
+        "spun_s": run.done.spun_s,
+        "rss_bytes": float(run.done.rss_bytes),
+        "reasked": float(run.done.reasked),
+        "in_flight_mean": run.done.in_flight_area_ns / find_window(run).length_ns,
+        "loop_lag_p50_s": lag_ns[len(lag_ns) // 2] / 1e9 if lag_ns else None,
+        "loop_lag_max_s": lag_ns[-1] / 1e9 if lag_ns else None,
+        "steal_share": machine.steal_share,
+        "runnable_p50": machine.runnable,
+        "waited_s": machine.client_waited_s,
+    }
+    return {name: value for name, value in known.items() if value is not None}

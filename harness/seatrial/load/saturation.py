@@ -1,0 +1,95 @@
+"""Whether the server kept up with an open loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.load.blocks import gather, read_blocks
+from seatrial.load.driver import PacerRun
+from seatrial.load.result import Reason
+from seatrial.load.samples import Outcome, Samples
+from seatrial.load.window import Window, find_window
+
+FEWEST_REQUESTS: Final = 100
+GROWTH_ALLOWED: Final = 0.02
+BACKLOG_ALLOWED: Final = 1.25
+SLOWER_ALLOWED: Final = 2.0
+LOST_ALLOWED: Final = 0.05
+_PLACES: Final = 2000
+_HALF, _LATE = _PLACES // 2, 3 * _PLACES // 4
+_LOST = (int(Outcome.CENSORED), int(Outcome.TIMED_OUT))
+
+Counts = npt.NDArray[np.int64]
+
+
+def find_saturation(run: PacerRun) -> tuple[Reason, ...]:
+    """Return why the server could not keep up with a schedule; empty when it did, and when there are under 100 requests.
+
+    Either of two shows it. **It falls behind**: the backlog (requests due and not ended) grew over the window's second half by
+    more than 2 % of the requests due then, and did not come down, in the last quarter, to 1.25 times its mean over the first
+    half, and requests of the last tenth took, in the median, more than twice as long as those of the first. A stall that is
+    made up for fails the second of these, long answers in parallel and a rising rate the third, a server that turns slower once
+    and keeps up the first. **It gives up**: over 5 % of the requests of the last quarter got no answer in the time they had.
+    """
+    if run.plan.mode != "open":
+        return ()
+    found = tuple(_list_signs(run.samples, find_window(run)))
+    if not found:
+        return ()
+    return (
+        Reason(
+            code="saturated",
+            message=f"the server could not keep up: {'; '.join(found)}",
+            fix="lower the rate, or give the server more: these figures are those of an overload",
+        ),
+    )
+
+
+def _list_signs(samples: Samples, window: Window) -> Iterator[str]:
+    due, ended, lost = _follow(samples, window)
+    if due[-1] < FEWEST_REQUESTS:
+        return
+    late = int(due[-1] - due[_LATE])
+    if lost > LOST_ALLOWED * late:
+        yield f"{lost} of the last {late} requests got no answer in time"
+    backlog = due - ended
+    earlier, lowest = float(backlog[:_HALF].mean()), int(backlog[_LATE:].min())
+    grew = backlog[-1] - backlog[_HALF] > GROWTH_ALLOWED * (due[-1] - due[_HALF])
+    if not grew or lowest <= BACKLOG_ALLOWED * earlier:
+        return
+    first, final = _median_time(samples, window, 0.0, 0.1), _median_time(samples, window, 0.9, 1.0)
+    if final > SLOWER_ALLOWED * first:
+        yield (
+            f"requests that waited or were in work grew from {earlier:.0f} on average in the first half to {backlog[-1]} at the "
+            f"end, and took {final / 1e6:.1f} ms then, {first / 1e6:.1f} ms at first"
+        )
+
+
+def _follow(samples: Samples, window: Window) -> tuple[Counts, Counts, int]:
+    """Return how many were due and how many had ended by evenly spaced times, both of shape (2001,), and how many of the last
+    quarter were lost.
+    """
+    places = window.begin_ns + np.arange(_PLACES + 1, dtype=np.int64) * window.length_ns // _PLACES
+    due, ended, lost = np.zeros(_PLACES + 2, np.int64), np.zeros(_PLACES + 2, np.int64), 0
+    for block in read_blocks(samples):
+        timed = block[block["phase"] == 0]
+        due += np.bincount(np.searchsorted(places, timed["intended_ns"]), minlength=_PLACES + 2)
+        ended += np.bincount(np.searchsorted(places, timed["last_ns"]), minlength=_PLACES + 2)
+        is_late = timed["intended_ns"] > places[_LATE]
+        lost += int(np.count_nonzero(is_late & np.isin(timed["outcome"], _LOST)))
+    return np.cumsum(due)[:-1], np.cumsum(ended)[:-1], lost
+
+
+def _median_time(samples: Samples, window: Window, begin: float, end: float) -> float:
+    """Return the median of what requests due in a part of the window took, however they ended; nanoseconds."""
+    begin_ns, end_ns = window.at(begin), window.at(end)
+    took = gather(
+        samples,
+        lambda block: (block["phase"] == 0) & (block["intended_ns"] >= begin_ns) & (block["intended_ns"] < end_ns),
+        lambda block: block["last_ns"] - block["intended_ns"],
+    )
+    return float(np.median(took)) if len(took) else 0.0

@@ -1,0 +1,61 @@
+"""A load result as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seatrial.load.result import LoadResult, Quantiles
+
+_HEADING = ("p50", "p90", "p95", "p99", "p99.9", "max")
+
+
+def render_load(result: LoadResult, url: str) -> str:
+    """Return the table of times, counts, rates and the verdict with its reasons; ends with a newline."""
+    return "\n".join(_list_lines(result, url)) + "\n"
+
+
+def _list_lines(result: LoadResult, url: str) -> Iterator[str]:
+    yield f"{url}: {result.mode} loop, {result.arrivals}, {result.duration_s:g} s"
+    yield ""
+    yield f"{'milliseconds':<16}" + "".join(f"{each:>10}" for each in _HEADING)
+    yield _render_row("response time", result.response_time_s)
+    yield _render_row("service time", result.service_time_s)
+    if result.failure_time_s.max is not None:
+        yield _render_row("failures", result.failure_time_s)
+    if result.connect_time_s is not None:
+        yield _render_row("connecting", result.connect_time_s)
+    for name, interval in result.intervals.items():
+        low_ms, high_ms = interval.low * 1e3, interval.high * 1e3
+        yield f"response time {name} is within {low_ms:.2f} and {high_ms:.2f} ms ({interval.confidence:.0%} confidence)"
+    yield ""
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in result.outcomes.items())
+    yield f"{result.requests} requests: {counts or 'none'}; answers were not compared with anything"
+    yield _render_rate(result)
+    if result.mode == "open" and result.dispatch_lag_s.p50 is not None:
+        lag = {"p50": result.dispatch_lag_s.p50, "p99": result.dispatch_lag_s.p99, "max": result.dispatch_lag_s.max}
+        yield "sent late by " + ", ".join(f"{name} {s * 1e3:.3f} ms" for name, s in lag.items() if s is not None)
+    yield _render_verdict(result)
+    for reason in result.reasons:
+        yield f"  {reason.code}: {reason.message}"
+        yield f"    Fix: {reason.fix}"
+
+
+def _render_row(name: str, quantiles: Quantiles) -> str:
+    values = (quantiles.p50, quantiles.p90, quantiles.p95, quantiles.p99, quantiles.p99_9, quantiles.max)
+    return f"{name:<16}" + "".join(f"{'-' if value is None else f'{value * 1e3:.2f}':>10}" for value in values)
+
+
+def _render_rate(result: LoadResult) -> str:
+    rate = result.rate
+    parts = [f"{rate.achieved:.1f}/s answered right"]
+    if rate.scheduled is not None:
+        parts.insert(0, f"{rate.scheduled:.1f}/s scheduled")
+    if rate.requested is not None:
+        parts.insert(0, f"{rate.requested:g}/s requested")
+    return f"rate: {', '.join(parts)}; {result.connections_opened} connections opened"
+
+
+def _render_verdict(result: LoadResult) -> str:
+    if not result.valid:
+        return "INVALID: the client or the machine could not measure, so there are no times"
+    return "valid, SATURATED: the times are those of an overload" if result.saturated else "valid"

@@ -1,0 +1,37 @@
+"""The timed window of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seatrial.load.driver import PacerRun
+from seatrial.load.plan import Done, Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The timed window, nanoseconds of CLOCK_MONOTONIC."""
+
+    begin_ns: int
+    end_ns: int
+
+    @property
+    def length_ns(self) -> int:
+        """How long it is, at least a nanosecond."""
+        return max(self.end_ns - self.begin_ns, 1)
+
+    def at(self, share: float) -> int:
+        """Return the time at a share of it."""
+        return self.begin_ns + int(share * self.length_ns)
+
+
+def find_window(run: PacerRun) -> Window:
+    """Return the timed window of a run; it ends with the run when that was stopped before."""
+    return make_window(run.plan, run.done)
+
+
+def make_window(plan: Plan, done: Done) -> Window:
+    """Return the window that follows the warm-up."""
+    begin_ns = done.start_ns + int(plan.warm_up_s * 1e9)
+    end_ns = begin_ns + int(plan.duration_s * 1e9)
+    return Window(begin_ns=begin_ns, end_ns=max(begin_ns, min(end_ns, done.end_ns)) if done.stopped else end_ns)
