@@ -76,9 +76,10 @@ def test_a_stall_holds_up_no_send(serve: Serve, tmp_path: Path) -> None:
     first_ns = samples["sent_ns"][0]
     into_s = (samples["intended_ns"] - first_ns) / 1e9
     due_s = np.where((into_s >= 0.5) & (into_s < 1.5), 1.5 - into_s, 0.0)
-    stalled = due_s > 0.1
-    assert stalled.sum() >= 80
-    assert (took_s[stalled] > due_s[stalled] - 0.05).all()
+    # The server's clock begins when the first request has arrived there, so its stall begins a little after this one's.
+    stalled = (into_s > 0.75) & (due_s > 0.1)
+    assert stalled.sum() >= 60
+    assert (took_s[stalled] > due_s[stalled] - 0.001).all()
     assert run.done.connections_opened > 50
 
 
