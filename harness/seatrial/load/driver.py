@@ -109,13 +109,13 @@ class Pacer:
         while True:
             try:
                 event = self._read(deadline_s - time.monotonic())
+                if isinstance(event, Done):
+                    return event
+                if isinstance(event, Progress):
+                    on_progress(event)
             except KeyboardInterrupt:
                 self._order(b"stop")
-                event = self._read(SLACK_S)
-            if isinstance(event, Done):
-                return event
-            if isinstance(event, Progress):
-                on_progress(event)
+                deadline_s = time.monotonic() + SLACK_S
 
     def _order(self, line: bytes) -> None:
         assert self._popen.stdin is not None
@@ -128,8 +128,10 @@ class Pacer:
     def _read(self, timeout_s: float) -> Event:
         assert self._popen.stdout is not None
         watchdog = threading.Timer(max(timeout_s, 0.1), self._popen.kill)
-        watchdog.start()
+        watchdog.daemon = True
         try:
+            # Ctrl-C may come while it starts: it is cancelled all the same, or this process would wait for it at its end.
+            watchdog.start()
             line = self._popen.stdout.readline()
         finally:
             watchdog.cancel()

@@ -1,0 +1,145 @@
+"""Schedules follow the law that they name, reproducibly, and no two workers send in step."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from seatrial.errors import UsageError
+from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps
+from seatrial.load.schedules import make_schedule, parse_arrivals
+
+
+def draw(
+    arrivals: Arrivals, duration_s: float, seed: int = 1, worker: int = 0, workers: int = 1
+) -> npt.NDArray[np.int64]:
+    return make_schedule(arrivals, duration_s=duration_s, seed=seed, worker=worker, workers=workers).offsets_ns
+
+
+def is_poisson(offsets_ns: npt.NDArray[np.int64], rate: float, duration_s: float) -> bool:
+    """Kolmogorov-Smirnov of the gaps, and the dispersion of the counts of one-second windows."""
+    gaps_s = np.diff(offsets_ns) / 1e9
+    fits = stats.kstest(gaps_s, "expon", args=(0, 1 / rate)).pvalue > 1e-4
+    counts = np.bincount((offsets_ns // 1_000_000_000).astype(np.int64), minlength=int(duration_s))
+    freedom = len(counts) - 1
+    low, high = stats.chi2.ppf([1e-5, 1 - 1e-5], freedom)
+    return bool(fits and low < freedom * counts.var(ddof=1) / counts.mean() < high)
+
+
+@settings(deadline=None)
+@given(rate=st.floats(0.01, 10_000), duration_s=st.floats(0.001, 2))
+def test_constant_gaps_add_nothing_up(rate: float, duration_s: float) -> None:
+    offsets = draw(Constant(rate=rate), duration_s)
+
+    assert offsets[0] == 0
+    assert offsets.tolist() == [int(Fraction(10**9 * k) / Fraction(rate)) for k in range(len(offsets))]
+    assert (len(offsets) - 1) / Fraction(rate) < Fraction(duration_s) <= len(offsets) / Fraction(rate)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_poisson_is(seed: int) -> None:
+    assert is_poisson(draw(Poisson(rate=100), 700, seed), 100, 700)
+
+
+def test_what_others_call_poisson_is_seen() -> None:
+    """So many a second exactly, and workers that share a seed: both are found in load generators."""
+    rng = np.random.default_rng(1)
+    even = np.sort(np.concatenate([second + rng.random(100) for second in range(700)]))
+    assert not is_poisson((even * 1e9).astype(np.int64), 100, 700)
+    in_step = np.sort(np.concatenate([draw(Poisson(rate=25), 700) for _ in range(4)]))
+    assert not is_poisson(in_step, 100, 700)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7, 64])
+def test_workers_make_one_poisson_process_together(workers: int) -> None:
+    parts = [draw(Poisson(rate=200), 700, 3, worker, workers) for worker in range(workers)]
+
+    assert is_poisson(np.sort(np.concatenate(parts)), 200, 700)
+    assert len({part[:5].tobytes() for part in parts}) == workers
+
+
+@pytest.mark.parametrize("arrivals", [Constant(rate=97.3), Gamma(rate=100, shape=0.3), Ramp(first=10, last=200)])
+def test_what_is_dealt_out_is_the_whole(arrivals: Arrivals) -> None:
+    parts = [draw(arrivals, 20, 3, worker, 5) for worker in range(5)]
+
+    assert np.sort(np.concatenate(parts)).tolist() == draw(arrivals, 20, 3).tolist()
+
+
+@pytest.mark.parametrize("shape", [0.25, 1.0, 4.0])
+def test_gamma_gaps_vary_by_their_shape(shape: float) -> None:
+    gaps = np.diff(draw(Gamma(rate=100, shape=shape), 1000))
+
+    assert gaps.mean() == pytest.approx(1e7, rel=0.03)
+    assert gaps.std() / gaps.mean() == pytest.approx(shape**-0.5, rel=0.03)
+
+
+def test_a_ramp_rises() -> None:
+    offsets = draw(Ramp(first=10, last=190), 10)
+
+    counts = np.bincount(offsets // 1_000_000_000, minlength=10)
+    assert len(offsets) == 1000
+    assert np.abs(counts - (10 + 18 * (np.arange(10) + 0.5))).max() <= 1
+
+
+def test_steps_follow_one_another() -> None:
+    counts = np.bincount(draw(Steps(steps=((10, 2), (50, 1), (5, 1))), 5) // 1_000_000_000)
+
+    assert counts.tolist() == [10, 10, 50, 5, 5]
+
+
+def test_a_seed_says_it_all() -> None:
+    assert draw(Poisson(rate=50), 10, 7).tolist() == draw(Poisson(rate=50), 10, 7).tolist()
+    assert draw(Poisson(rate=50), 10, 7).tolist() != draw(Poisson(rate=50), 10, 8).tolist()
+
+
+@pytest.mark.parametrize(
+    "arrivals", [Poisson(rate=1000), Gamma(rate=1000, shape=0.2), Ramp(first=5, last=500), Constant(rate=3)]
+)
+def test_all_lies_within_the_duration_in_order(arrivals: Arrivals) -> None:
+    offsets = draw(arrivals, 3.7)
+
+    assert offsets.dtype == np.int64
+    assert offsets.min() >= 0
+    assert offsets.max() < 3.7e9
+    assert (np.diff(offsets) >= 0).all()
+
+
+def test_a_trace_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("seconds,what\n0.5,a\n0.25,b\n\n7,late\n")
+
+    assert draw(parse_arrivals(f"trace:{path}", None, 5), 5).tolist() == [250_000_000, 500_000_000]
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "words"),
+    [
+        ("poisson", 0.0, "not above 0"),
+        ("poisson", -1.0, "not above 0"),
+        ("poisson", 1e9, "at most 1,000,000"),
+        ("poisson", float("nan"), "not above 0"),
+        ("poisson", None, "need a rate"),
+        ("zig", 1.0, "is no law of arrival"),
+        ("gamma:0", 1.0, "above 0 was expected"),
+        ("gamma:x", 1.0, "a number was expected"),
+        ("ramp:5", None, "a number was expected"),
+        ("steps:5x0", None, "above 0 was expected"),
+        ("trace:nowhere", None, "cannot be read"),
+        ("constant", 900_000.0, "at most 50,000,000"),
+    ],
+)
+def test_what_is_no_law_is_said(text: str, rate: float | None, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        parse_arrivals(text, rate, 100.0)
+
+
+def test_a_worker_that_is_not_there_is_said() -> None:
+    with pytest.raises(UsageError, match="worker 2 of 2"):
+        draw(Constant(rate=1), 1, worker=2, workers=2)

@@ -1,0 +1,134 @@
+"""`seatrial load` as a user has it: figures, files, and a sentence with an exit code for everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from seatrial.load.result import LoadResult
+
+Serve = Callable[..., int]
+
+
+def load(*arguments: str, timeout_s: float = 90.0) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "seatrial", "load", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s)
+
+
+def read_schema() -> object:
+    import msgspec
+
+    return msgspec.json.schema(LoadResult)
+
+
+def test_an_open_loop_gives_its_figures(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "load.json"
+    url = f"http://127.0.0.1:{serve('delay', 0.005)}/path?x=1"
+    done = load(
+        url, "--rate", "50", "--arrivals", "constant", "--duration", "2", "--body", "hello", "--json", str(file)
+    )
+    result = json.loads(file.read_bytes())
+
+    assert done.returncode in {0, 7}, done.stderr  # 7: this machine was too busy to measure, and the result says so
+    jsonschema.validate(result, read_schema())
+    assert result["requests"] == result["outcomes"]["answered"] == 100
+    assert result["valid"] is (done.returncode == 0)
+    assert bool(result["reasons"]) is (done.returncode == 7)
+    assert result["rate"]["requested"] == result["rate"]["scheduled"] == 50
+    assert "response time" in done.stdout
+    if result["valid"]:
+        assert result["response_time_s"]["p50"] >= 0.0049
+        assert result["response_time_s"]["p99.9"] is None
+
+
+def test_a_closed_loop_gives_json_here(serve: Serve) -> None:
+    done = load(f"http://127.0.0.1:{serve('echo')}/", "--users", "3", "--duration", "1", "--json", "-", "-q")
+    result = json.loads(done.stdout)
+
+    assert done.stderr == ""
+    assert result["mode"] == "closed"
+    assert result["connections_opened"] == 3
+    assert result["rate"]["scheduled"] is None
+
+
+def test_when_nothing_succeeds_it_fails(serve: Serve) -> None:
+    done = load(f"http://127.0.0.1:{serve('failing')}/", "--users", "1", "--duration", "1", "--json", "-", "-q")
+    result = json.loads(done.stdout)
+
+    assert done.returncode == 1
+    assert result["errors"] == result["requests"] > 0
+    assert list(result["statuses"]) == ["500"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("close", "closed the connection without an answer|reset by peer"),
+        ("nonsense", "what is not HTTP/1"),
+        ("stall", "sent nothing in time"),
+        ("endless", "without end|no end of it"),
+    ],
+)
+def test_what_does_not_answer_one_request_is_not_put_under_load(serve: Serve, kind: str, words: str) -> None:
+    done = load(f"http://127.0.0.1:{serve(kind)}/", "--rate", "5", "--duration", "1", "--timeout", "3")
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert re.search(words, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["http://127.0.0.1:9/", "--rate", "0"], "above 0"),
+        (["http://127.0.0.1:9/", "--rate", "-1"], "above 0"),
+        (["http://127.0.0.1:9/", "--rate", "1e9"], "1,000,000"),
+        (["http://127.0.0.1:9/", "--rate", "nan"], "above 0"),
+        (["http://127.0.0.1:9/"], "--users"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--users", "1"], "--users"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--duration", "0"], "above 0"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--body", "@not-there"], "not-there"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--header", "nothing"], "header"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--arrivals", "zig"], "no law of arrival"),
+        (["ftp://127.0.0.1/", "--rate", "1"], "http"),
+        (["127.0.0.1:9", "--rate", "1"], "http"),
+        (["http://192.0.2.1/", "--rate", "1"], "--allow-remote 192.0.2.1"),
+    ],
+)
+def test_bad_input_is_a_sentence(arguments: list[str], words: str) -> None:
+    done = load(*arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_listens() -> None:
+    done = load("http://127.0.0.1:9/", "--rate", "5")
+
+    assert done.returncode == 3
+    assert "does not answer" in done.stderr
+
+
+def test_interrupted_it_says_what_there_is_and_leaves_nothing(serve: Serve) -> None:
+    url = f"http://127.0.0.1:{serve('echo')}/"
+    argv = [sys.executable, "-m", "seatrial", "load", url, "--rate", "50", "--duration", "60", "--json", "-"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as popen:
+        assert popen.stderr is not None
+        assert popen.stdout is not None
+        assert any("sent" in line for line in popen.stderr)
+        popen.send_signal(signal.SIGINT)
+        result = json.loads(popen.stdout.read())
+        assert popen.wait(timeout=30) == 130
+
+    assert "interrupted" in [reason["code"] for reason in result["reasons"]]
+    assert not result["valid"]
+    assert result["outcomes"]["answered"] > 0
