@@ -48,8 +48,17 @@ def list_marked_processes(trial_id: str = "") -> list[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what looks at the whole machine: beside other tests it would see what is theirs."""
     for item in items:
+        refuse_unordered_id(item)
         if "machine" in getattr(item, "fixturenames", ()):
             item.add_marker("alone")
+
+
+def refuse_unordered_id(item: pytest.Item) -> None:
+    """Refuse a test whose name holds a set: each process orders it its own way, and xdist's workers then disagree."""
+    for value in getattr(getattr(item, "callspec", None), "params", {}).values():
+        if isinstance(value, set | frozenset) and len(value) > 1 and repr(value) in item.nodeid:
+            msg = f"{item.nodeid} is named by a set, whose order changes between processes: give a list, or an id"
+            raise pytest.UsageError(msg)
 
 
 class Machine:
