@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
@@ -76,11 +76,21 @@ class Exchange(Protocol):
         """Whether the connection can carry another exchange after this one ended."""
 
 
+Framing = Literal["http", "http-events", "frame"]
+"""How the end of an answer is told without reading what it says.
+
+`http`: one response. `http-events`: a post whose JSON answer has an `event_id`, then a request with that id in its target,
+answered by an event stream that ends with `complete` or `error`. `frame`: four bytes of length in network order, then as many
+bytes.
+"""
+
+
 @runtime_checkable
 class Wire(Protocol):
     """A protocol of asking."""
 
     name: str
+    framing: Framing
 
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
         """Return a fresh exchange for one question."""

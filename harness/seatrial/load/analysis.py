@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.load.blocks import gather, read_blocks
+from seatrial.load.checking import Checked
 from seatrial.load.driver import PacerRun
 from seatrial.load.machine import MachineUse
 from seatrial.load.quantiles import Times, find_interval, summarize
@@ -48,6 +49,7 @@ def analyse(
     requested: float | None = None,
     scheduled: float | None = None,
     machine: MachineUse | None = None,
+    checked: Checked | None = None,
     started_at: str = "",
 ) -> LoadResult:
     """Return the figures of a run; none of its times when it is invalid.
@@ -59,9 +61,10 @@ def analyse(
         requested: requests a second that were asked for.
         scheduled: requests a second of the schedule that was drawn.
         machine: what the machine did meanwhile.
+        checked: what came of comparing answers with golden ones; None when they were not.
         started_at: UTC, ISO 8601.
     """
-    flaws = find_flaws(run, machine)
+    flaws = find_flaws(run, machine, checked)
     saturation = () if flaws else find_saturation(run)
     window = find_window(run)
     outcomes, statuses, in_time = _count(run.samples, window)
@@ -89,6 +92,10 @@ def analyse(
         outcomes={outcome.name.lower(): count for outcome, count in outcomes.items()},
         statuses={str(status): count for status, count in statuses.items()},
         connections_opened=run.done.connections_opened,
+        checked=checked is not None,
+        mixed_up=checked.mixed_up if checked else 0,
+        examples=checked.examples if checked else (),
+        warm_up_s=(run.done.window_begin_ns - run.done.start_ns) / 1e9,
         client=_describe_client(run, machine or MachineUse()),
         started_at=started_at,
     )
@@ -183,6 +190,7 @@ def _describe_client(run: PacerRun, machine: MachineUse) -> dict[str, float]:
         "spun_s": run.done.spun_s,
         "rss_bytes": float(run.done.rss_bytes),
         "reasked": float(run.done.reasked),
+        "doubled": float(run.done.doubled),
         "in_flight_mean": run.done.in_flight_area_ns / find_window(run).length_ns,
         "loop_lag_p50_s": lag_ns[len(lag_ns) // 2] / 1e9 if lag_ns else None,
         "loop_lag_max_s": lag_ns[-1] / 1e9 if lag_ns else None,

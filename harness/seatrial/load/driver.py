@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,6 +23,7 @@ from seatrial.load.plan import (
     ANSWERS_FILE,
     SAMPLES_FILE,
     SCHEDULE_FILE,
+    WARM_UP_FILE,
     DistinctAnswer,
     Done,
     Event,
@@ -51,17 +53,29 @@ class PacerRun:
     ready: Ready
     done: Done
     samples: Samples
-    answers: tuple[DistinctAnswer, ...]
+    answers: tuple[DistinctAnswer, ...] = ()
+    """Where they were read: of a long run they can be many."""
 
 
 class Pacer:
-    """A pacer's process; it ends with the block, and by itself when this process dies."""
+    """A pacer's process; it ends with the block, and by itself when this process dies.
 
-    def __init__(self, plan: Plan, offsets_ns: Offsets | None, directory: Path) -> None:
+    Args:
+        plan: what it is told.
+        offsets_ns: open loop: sends of the window, from its beginning.
+        directory: empty; takes what it records.
+        warm_up_ns: open loop: sends of the warm-up, from its beginning.
+    """
+
+    def __init__(
+        self, plan: Plan, offsets_ns: Offsets | None, directory: Path, *, warm_up_ns: Offsets | None = None
+    ) -> None:
         self._plan = plan
         self._directory = directory
         if offsets_ns is not None:
             np.save(directory / SCHEDULE_FILE, offsets_ns)
+        if warm_up_ns is not None:
+            np.save(directory / WARM_UP_FILE, warm_up_ns)
         environ = {name: value for name in _PASSED_ON if (value := os.environ.get(name)) is not None}
         self._errors = (directory / "pacer.log").open("w+b")
         self._popen = subprocess.Popen(
@@ -101,7 +115,10 @@ class Pacer:
         return event
 
     def run(self, start_ns: int, on_progress: Callable[[Progress], None]) -> Done:
-        """Let it send from a monotonic time on, and return when it is done. Ctrl-C stops it, and the result says so."""
+        """Let it send from a monotonic time on, and return when it is done. Ctrl-C stops it, and the result says so.
+
+        `on_progress` is called about once a second, and may give orders.
+        """
         self._order(f"go {start_ns}".encode())
         plan = self._plan
         whole_s = plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
@@ -116,6 +133,18 @@ class Pacer:
             except KeyboardInterrupt:
                 self._order(b"stop")
                 deadline_s = time.monotonic() + SLACK_S
+
+    def begin_window(self, at_ns: int) -> None:
+        """End the warm-up at a monotonic time that is still to come."""
+        self._order(b"window %d" % at_ns)
+
+    def end_window(self) -> None:
+        """End the window now, as what was to be known is."""
+        self._order(b"end")
+
+    def renew(self, case: int, request: bytes) -> None:
+        """Have other bytes sent for a case."""
+        self._order(b"renew %d %s" % (case, base64.b64encode(request)))
 
     def _order(self, line: bytes) -> None:
         assert self._popen.stdin is not None
@@ -160,11 +189,17 @@ def run_pacer(
     with Pacer(plan, offsets_ns, directory) as pacer:
         ready = pacer.wait_ready()
         done = pacer.run(time.monotonic_ns() + int(LEAD_S * SECOND_NS), on_progress)
-    lines = (directory / ANSWERS_FILE).read_bytes().splitlines()
     return PacerRun(
         plan=plan,
         ready=ready,
         done=done,
         samples=read_samples(directory / SAMPLES_FILE),
-        answers=tuple(msgspec.json.decode(line, type=DistinctAnswer) for line in lines),
+        answers=tuple(read_answers(directory)),
     )
+
+
+def read_answers(directory: Path) -> Iterator[DistinctAnswer]:
+    """Return the distinct answers of a run in the order of their index, one at a time: they may be many."""
+    with (directory / ANSWERS_FILE).open("rb") as file:
+        for line in file:
+            yield msgspec.json.decode(line, type=DistinctAnswer)

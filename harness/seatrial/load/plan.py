@@ -7,8 +7,12 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from seatrial.wire import Framing
+
 SCHEDULE_FILE: Final = "schedule.npy"
-"""Open loop: int64 nanoseconds after the start, ascending, shape (requests,)."""
+"""Open loop: int64 nanoseconds after the beginning of the timed window, ascending, shape (requests,)."""
+WARM_UP_FILE: Final = "warm-up.npy"
+"""Open loop with a warm-up: int64 nanoseconds after the start, ascending, shape (requests,)."""
 SAMPLES_FILE: Final = "samples.bin"
 """Records of `samples.SAMPLE`, appended as requests end."""
 ANSWERS_FILE: Final = "answers.jsonl"
@@ -26,17 +30,28 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ca_file: Annotated[str, Meta(description="certificates to trust besides the system's")] = ""
 
 
+class FollowUp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The second request of a call in two steps."""
+
+    request: Annotated[bytes, Meta(description="whole, with a placeholder in it")]
+    placeholder: Annotated[bytes, Meta(description="what the first answer's event_id is put in place of")]
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One run of one pacer."""
 
     destination: Destination
     requests: Annotated[tuple[bytes, ...], Meta(description="whole requests, head and body; the index is the case")]
     mode: Literal["open", "closed"]
-    cases: Annotated[tuple[int, ...], Meta(description="case of request k is cases[k % len(cases)]")]
+    framing: Framing = "http"
+    follow_up: Annotated[FollowUp | None, Meta(description="of the framing http-events")] = None
+    cases: Annotated[tuple[int, ...], Meta(description="asked in turn, none twice at a time while another is free")]
     users: Annotated[int, Meta(description="closed loop: users at a time")] = 0
     think_s: Annotated[float, Meta(description="closed loop: pause between an answer and the next question")] = 0.0
     duration_s: Annotated[float, Meta(description="length of the timed window")]
-    warm_up_s: Annotated[float, Meta(description="closed loop: requests sent before this are marked as warm-up")] = 0.0
+    warm_up_s: Annotated[
+        float, Meta(description="until the window begins, unless an order says earlier; what is sent before is warm-up")
+    ] = 0.0
     timeout_s: Annotated[float, Meta(description="a request that is not answered by then has failed")] = 30.0
     drain_s: Annotated[float, Meta(description="how long pending requests are waited for after the window")] = 10.0
     connections: Annotated[int, Meta(description="opened before the first send")] = 1
@@ -45,12 +60,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     )
     reconnect: Annotated[bool, Meta(description="a connection carries one request only")] = False
     max_body_bytes: Annotated[int, Meta(description="a larger response is malformed")] = 64 << 20
-    keep_bodies_bytes: Annotated[int, Meta(description="distinct bodies kept for checking, in all")] = 256 << 20
+    keep_bodies_bytes: Annotated[int, Meta(description="distinct bodies kept for checking, in all")] = 1 << 30
     max_failures: Annotated[int, Meta(description="stop early after so many failures in a row; 0 never")] = 0
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """The plan is read, connections are open; the pacer waits for a line `go NANOSECONDS` (CLOCK_MONOTONIC) or `stop`."""
+    """The plan is read, connections are open; the pacer waits for the order to go."""
 
     pid: int
     connections: int
@@ -58,7 +73,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
-    """About once a second, and last of all at the end of the drain."""
+    """About once a second, and last of all at the end of the drain; the samples up to it are in their file."""
 
     elapsed_s: float
     sent: int
@@ -70,9 +85,13 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     """The run ended; all files are written. What only the pacer can know stands here."""
 
-    start_ns: Annotated[int, Meta(description="CLOCK_MONOTONIC at offset 0 of the schedule")]
+    start_ns: Annotated[int, Meta(description="CLOCK_MONOTONIC at the beginning of the warm-up")]
+    window_begin_ns: Annotated[int, Meta(description="of the timed window, offset 0 of its schedule")]
+    window_end_ns: Annotated[int, Meta(description="of the timed window, also when the run was stopped before")]
     end_ns: Annotated[int, Meta(description="when the drain was over")]
-    scheduled: int
+    scheduled: Annotated[
+        int, Meta(description="requests that were to be sent by the end of the window, warm-up included")
+    ]
     sent: int
     connections_opened: int
     in_flight_area_ns: Annotated[
@@ -81,12 +100,15 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     loop_lag_ns: Annotated[
         tuple[int, ...], Meta(description="how late a 100 ms timer of the loop was, one a tick, window only")
     ]
-    cpu_s: Annotated[float, Meta(description="of this process over the window, spinning included")]
+    cpu_s: Annotated[float, Meta(description="of this process over the run, spinning included")]
     spun_s: Annotated[float, Meta(description="of that, spent waiting for the next due time")]
     rss_bytes: Annotated[int, Meta(description="peak resident memory of this process")]
     clock_step_ns: Annotated[int, Meta(description="how far CLOCK_REALTIME moved against CLOCK_MONOTONIC")]
     reasked: Annotated[
         int, Meta(description="requests that a kept connection lost without a byte, and a new one carried")
+    ] = 0
+    doubled: Annotated[
+        int, Meta(description="requests that were sent while another one of their case was in flight")
     ] = 0
     exhausted: Annotated[str, Meta(description="what ran out: connections, descriptors, ports; empty when nothing")] = (
         ""

@@ -67,7 +67,7 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reasons: tuple[Reason, ...] = ()
     requests: Annotated[int, Meta(description="of the timed window: scheduled in an open loop, sent in a closed one")]
     errors: Annotated[int, Meta(description="refused, malformed, truncated, unconnected, timed out, unsent")]
-    wrong: int
+    wrong: Annotated[int, Meta(description="answers that are not the golden ones; 0 when they were not compared")]
     censored: Annotated[int, Meta(description="still pending when the drain ended")]
     rate: Rate
     response_time_s: Annotated[Quantiles, Meta(description="intended send to last byte, successes: the headline")]
@@ -80,5 +80,9 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     statuses: Annotated[dict[str, int], Meta(description="requests by HTTP status, 0 for none")] = {}
     connections_opened: int = 0
     connect_time_s: Annotated[Quantiles | None, Meta(description="null when none was opened within the window")] = None
+    checked: Annotated[bool, Meta(description="every answer was compared with its golden one")] = False
+    mixed_up: Annotated[int, Meta(description="wrong answers that are another case's golden one, warm-up included")] = 0
+    examples: Annotated[tuple[str, ...], Meta(description="what is wrong with answers, in words, at most five")] = ()
+    warm_up_s: Annotated[float, Meta(description="how long the same load was put on before the window")] = 0.0
     client: Annotated[dict[str, float], Meta(description="what the client used: cpu_s, spun_s, rss_bytes, …")] = {}
     started_at: Annotated[str, Meta(description="UTC, ISO 8601")] = ""

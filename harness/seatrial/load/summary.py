@@ -29,7 +29,16 @@ def _list_lines(result: LoadResult, url: str) -> Iterator[str]:
         yield f"response time {name} is within {low_ms:.2f} and {high_ms:.2f} ms ({interval.confidence:.0%} confidence)"
     yield ""
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in result.outcomes.items())
-    yield f"{result.requests} requests: {counts or 'none'}; answers were not compared with anything"
+    compared = (
+        "every answer was compared with the model's own"
+        if result.checked
+        else "answers were not compared with anything"
+    )
+    yield f"{result.requests} requests: {counts or 'none'}; {compared}"
+    if result.mixed_up:
+        yield f"{result.mixed_up} answers are another request's"
+    for example in result.examples:
+        yield f"  {example}"
     yield _render_rate(result)
     if result.mode == "open" and result.dispatch_lag_s.p50 is not None:
         lag = {"p50": result.dispatch_lag_s.p50, "p99": result.dispatch_lag_s.p99, "max": result.dispatch_lag_s.max}

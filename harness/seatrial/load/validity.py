@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from seatrial.load.blocks import gather, read_blocks
+from seatrial.load.checking import Checked
 from seatrial.load.driver import PacerRun
 from seatrial.load.machine import MachineUse
 from seatrial.load.quantiles import Times, find_quantile
@@ -41,7 +42,7 @@ _MORE = {
 }
 
 
-def find_flaws(run: PacerRun, machine: MachineUse | None = None) -> tuple[Reason, ...]:
+def find_flaws(run: PacerRun, machine: MachineUse | None = None, checked: Checked | None = None) -> tuple[Reason, ...]:
     """Return why the run is invalid; empty when it is valid.
 
     | code | when |
@@ -53,8 +54,9 @@ def find_flaws(run: PacerRun, machine: MachineUse | None = None) -> tuple[Reason
     | `client-saturated` | its loop came late, it used its CPU up, waited for one, or its hypervisor took time |
     | `littles-law` | a gauge of requests in flight and the records differ by over 5 % |
     | `clock-step` | the wall clock was set by over 1 ms |
+    | `unchecked-answers` | answers were to be compared, and there was no room to keep all that differ |
     """
-    return tuple(_list_flaws(run, machine or MachineUse()))
+    return tuple(_list_flaws(run, machine or MachineUse(), checked))
 
 
 def measure_lags(samples: Samples) -> Times:
@@ -72,7 +74,7 @@ def measure_lags(samples: Samples) -> Times:
     )
 
 
-def _list_flaws(run: PacerRun, machine: MachineUse) -> Iterator[Reason]:
+def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> Iterator[Reason]:
     done = run.done
     if done.stopped:
         yield Reason(
@@ -97,6 +99,13 @@ def _list_flaws(run: PacerRun, machine: MachineUse) -> Iterator[Reason]:
             code="clock-step",
             message=f"the wall clock was set by {done.clock_step_ns / 1e6:.1f} ms meanwhile; at most 1 ms was expected",
             fix="let the time service settle, and run again",
+        )
+    if checked is not None and checked.unchecked:
+        yield Reason(
+            code="unchecked-answers",
+            message=f"{checked.unchecked} answers could not be compared with their golden ones: answers that differ took more "
+            f"than {run.plan.keep_bodies_bytes >> 20} MB",
+            fix="a shorter run, or a lower rate",
         )
 
 
@@ -153,7 +162,7 @@ def _find_lag(run: PacerRun) -> Iterator[str]:
 
 def _find_want_of_cpu(run: PacerRun, machine: MachineUse) -> Iterator[str]:
     done = run.done
-    whole_s = run.plan.warm_up_s + run.plan.duration_s
+    whole_s = max(done.window_end_ns - done.start_ns, 1) / 1e9
     used_s = max(done.cpu_s - done.spun_s, 0.0)
     if used_s > BUSY_ALLOWED * whole_s:
         yield f"it worked {used_s / whole_s:.0%} of the time on its one CPU, {BUSY_ALLOWED:.0%} are allowed"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seatrial.load.driver import PacerRun
-from seatrial.load.plan import Done, Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +26,6 @@ class Window:
 
 def find_window(run: PacerRun) -> Window:
     """Return the timed window of a run; it ends with the run when that was stopped before."""
-    return make_window(run.plan, run.done)
-
-
-def make_window(plan: Plan, done: Done) -> Window:
-    """Return the window that follows the warm-up."""
-    begin_ns = done.start_ns + int(plan.warm_up_s * 1e9)
-    end_ns = begin_ns + int(plan.duration_s * 1e9)
-    return Window(begin_ns=begin_ns, end_ns=max(begin_ns, min(end_ns, done.end_ns)) if done.stopped else end_ns)
+    done = run.done
+    end_ns = min(done.window_end_ns, done.end_ns) if done.stopped else done.window_end_ns
+    return Window(begin_ns=done.window_begin_ns, end_ns=max(done.window_begin_ns, end_ns))

@@ -14,7 +14,7 @@ import orjson
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
 from seatrial.tensors import fits, to_array, to_list
-from seatrial.wire import Answer, Exchange, Refusal, RefusalKind, Step
+from seatrial.wire import Answer, Exchange, Framing, Refusal, RefusalKind, Step
 
 LENGTH = struct.Struct("!I")
 
@@ -23,6 +23,7 @@ class FrameWire:
     """Frames of JSON on a Unix socket."""
 
     name = "frame"
+    framing: Framing = "frame"
 
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:  # noqa: ARG002 - the protocol's signature
         """Return a fresh exchange for one question."""

@@ -14,7 +14,7 @@ import orjson
 
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
-from seatrial.wire import Answer, Exchange, Refusal, RefusalKind, Send, Step
+from seatrial.wire import Answer, Exchange, Framing, Refusal, RefusalKind, Send, Step
 from seatrial.wires.http1 import HttpCall, Response, refuse_broken, refuse_status, show_body
 from seatrial.wires.json_exchange import Decoded, JsonExchange, Request, nest, unnest
 
@@ -25,6 +25,7 @@ class GradioRunWire:
     """One request: POST /gradio_api/run/NAME."""
 
     name = "gradio-run"
+    framing: Framing = "http"
 
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
         """Return a fresh exchange for one question."""
@@ -39,6 +40,7 @@ class GradioCallWire:
     """Two requests: POST /gradio_api/call/NAME, then the event stream of the id that it gave."""
 
     name = "gradio-call"
+    framing: Framing = "http-events"
 
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
         """Return a fresh exchange for one question."""

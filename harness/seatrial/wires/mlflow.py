@@ -14,7 +14,7 @@ import orjson
 
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
-from seatrial.wire import Exchange
+from seatrial.wire import Exchange, Framing
 from seatrial.wires.json_exchange import Decoded, JsonExchange, Request, nest, unnest
 
 
@@ -22,6 +22,7 @@ class MlflowWire:
     """`{"inputs": ...}` to `{"predictions": ...}`, as JSON."""
 
     name = "mlflow"
+    framing: Framing = "http"
 
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
         """Return a fresh exchange for one question."""

@@ -14,7 +14,7 @@ import orjson
 
 from seatrial.endpoint import Credentials, Endpoint
 from seatrial.model import Arrays, Manifest
-from seatrial.wire import Exchange
+from seatrial.wire import Exchange, Framing
 from seatrial.wires.json_exchange import Decoded, JsonExchange, Request, nest, unnest
 
 
@@ -22,6 +22,7 @@ class SageMakerWire:
     """`{"inputs": {name: nested list}}` to `{"outputs": {name: nested list}, "model_version": ...}`, as JSON."""
 
     name = "sagemaker"
+    framing: Framing = "http"
 
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
         """Return a fresh exchange for one question."""

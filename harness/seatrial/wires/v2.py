@@ -12,7 +12,7 @@ import orjson
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
 from seatrial.tensors import fits, to_array, to_list
-from seatrial.wire import Exchange
+from seatrial.wire import Exchange, Framing
 from seatrial.wires.json_exchange import Decoded, JsonExchange, Request
 
 
@@ -20,6 +20,7 @@ class V2Wire:
     """POST /v2/models/NAME/infer with typed, shaped tensors."""
 
     name = "v2"
+    framing: Framing = "http"
 
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
         """Return a fresh exchange for one question."""

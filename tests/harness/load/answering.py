@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import sys
 import time
 
@@ -13,6 +14,7 @@ FIXED = {
     "nonsense": b"220 mail.example ESMTP\r\n",
     "chunked": CHUNKED + b"2\r\nfi\r\n2\r\nne\r\n0\r\n\r\n",
     "failing": b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno",
+    "nan": HEAD + b"Content-Length: 5\r\n\r\n[NaN]",
     "interim": b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 4\r\n\r\nfine",
 }
 
@@ -26,10 +28,20 @@ class Answering:
         self.first_s = 0.0
         self.answered = 0
         self.turn = asyncio.Lock()
+        self.asked: dict[str, bytes] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         try:
+            while self.kind == "frame":
+                (length,) = struct.unpack("!I", await reader.readexactly(4))
+                frame = await reader.readexactly(length)
+                writer.write(struct.pack("!I", length) + frame[:2])
+                await writer.drain()
+                writer.write(frame[2:])
+            while self.kind.startswith("events"):
+                if not await self.stream(reader, writer):
+                    return
             while self.kind != "close":
                 body = await read_body(reader)
                 self.first_s = self.first_s or time.monotonic()
@@ -41,6 +53,35 @@ class Answering:
             pass
         finally:
             writer.close()
+
+    async def stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer a post with an id, or what asks for an id with its events; returns whether the connection goes on."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"POST"):
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            asked = await reader.readexactly(length)
+            self.answered += 1
+            name = f"id{self.answered}"
+            self.asked[name] = asked
+            reply = b'{"event_id": "%s"}' % name.encode()
+            closes = self.kind == "events-close"
+            ending = b"Connection: close\r\n" if closes else b""
+            writer.write(HEAD + ending + b"Content-Length: %d\r\n\r\n" % len(reply) + reply)
+            await writer.drain()
+            return not closes
+        asked = self.asked.pop(head.split()[1].rpartition(b"/")[2].decode())
+        kind = b"error" if self.kind == "events-error" else b"complete"
+        last = b"" if self.kind == "events-cut" else b"event: %s\ndata: %s\n\n" % (kind, asked)
+        writer.write(CHUNKED)
+        for part in (b"event: heartbeat\ndata: null\n\n", last[:9], last[9:]):
+            writer.write(b"%x\r\n%s\r\n" % (len(part), part) if part else b"")
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        # The end of the stream comes after its last event, as Gradio's does.
+        await asyncio.sleep(0.05)
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
 
     async def wait(self) -> None:
         """Take the time that this kind takes."""

@@ -45,6 +45,8 @@ def make_run(samples: Samples, *, seconds: float = 20, done: dict[str, Any] | No
     area = int(np.maximum(np.minimum(samples["last_ns"], end_ns) - samples["sent_ns"], 0).sum())
     told = Done(
         start_ns=START_NS,
+        window_begin_ns=START_NS,
+        window_end_ns=end_ns,
         end_ns=max(end_ns, int(samples["last_ns"].max())),
         scheduled=len(samples),
         sent=len(samples),
@@ -175,9 +177,12 @@ def test_warm_up_is_in_no_figure() -> None:
     early = samples["intended_ns"] < START_NS + 5 * 10**9
     samples["phase"][early] = 1
     samples["last_ns"][early] += 10**9
-    result = analyse(make_run(samples, warm_up_s=5.0, duration_s=15.0, done={"in_flight_area_ns": 0}))
+    done = {"window_begin_ns": START_NS + 5 * 10**9, "in_flight_area_ns": 0}
+    result = analyse(make_run(samples, warm_up_s=5.0, duration_s=15.0, done=done))
 
     assert result.requests == int((~early).sum())
+    assert result.warm_up_s == 5.0
+    assert result.duration_s == 15.0
 
 
 def test_a_percentile_with_too_few_samples_is_null_and_the_run_stands() -> None:

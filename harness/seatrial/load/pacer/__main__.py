@@ -1,12 +1,22 @@
 """The pacer's process: reads its plan, says it is ready, waits for `go`, sends, and says what only it can know.
 
-Standard input: the plan, one line of JSON; then `go NANOSECONDS` (CLOCK_MONOTONIC) or `stop`. Its end means stop as well: who
-started it has died. Standard output: events, one line of JSON each.
+Standard input: the plan, one line of JSON; then orders, a line each. Its end means stop: who started it has died.
+
+| order | what it does |
+|---|---|
+| `go NANOSECONDS` | the warm-up, or the window where there is none, begins at that time of CLOCK_MONOTONIC; the first order |
+| `window NANOSECONDS` | the warm-up is over: the timed window begins at that time |
+| `end` | enough is known: the window ends now, what is pending is waited for |
+| `renew CASE BASE64` | other bytes for a case: what signed the old ones runs out |
+| `stop` | send nothing more, wait for nothing |
+
+Standard output: events, one line of JSON each.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import os
 import resource
@@ -22,7 +32,7 @@ from seatrial.load.pacer.closed_loop import ClosedLoop
 from seatrial.load.pacer.engine import SECOND_NS, TOLD
 from seatrial.load.pacer.open_loop import OpenLoop
 from seatrial.load.pacer.recorder import Recorder
-from seatrial.load.plan import SCHEDULE_FILE, Done, Event, Failed, Plan, Progress, Ready
+from seatrial.load.plan import SCHEDULE_FILE, WARM_UP_FILE, Done, Event, Failed, Plan, Progress, Ready
 
 _LINE_LIMIT_BYTES = 1 << 30
 _PROGRESS_S = 1.0
@@ -49,12 +59,11 @@ async def serve(directory: Path, uvloop_version: str) -> None:
         return
     try:
         plan = msgspec.json.decode(line, type=Plan)
-        offsets = np.load(directory / SCHEDULE_FILE, allow_pickle=False) if plan.mode == "open" else None
         recorder = Recorder(directory, keep_bodies_bytes=plan.keep_bodies_bytes)
+        engine = make_engine(plan, recorder, directory)
     except (msgspec.DecodeError, OSError, ValueError) as error:
         tell(Failed(message=f"the pacer cannot read its plan: {error}"))
         return
-    engine = ClosedLoop(plan, recorder) if offsets is None else OpenLoop(plan, recorder, offsets)
     try:
         await engine.prepare()
     except (OSError, TimeoutError) as error:
@@ -68,16 +77,39 @@ async def serve(directory: Path, uvloop_version: str) -> None:
     await run(engine, recorder, int(order[1]), orders)
 
 
+def make_engine(plan: Plan, recorder: Recorder, directory: Path) -> OpenLoop | ClosedLoop:
+    """Return the engine that a plan asks for. Raises OSError or ValueError for a schedule that cannot be read."""
+    if plan.mode == "closed":
+        return ClosedLoop(plan, recorder)
+    warm_up = directory / WARM_UP_FILE
+    return OpenLoop(
+        plan,
+        recorder,
+        np.load(directory / SCHEDULE_FILE, allow_pickle=False),
+        np.load(warm_up, allow_pickle=False) if warm_up.exists() else np.empty(0, np.int64),
+    )
+
+
 async def run(engine: OpenLoop | ClosedLoop, recorder: Recorder, start_ns: int, orders: asyncio.StreamReader) -> None:
     """Send everything, and tell how it goes."""
 
     async def listen() -> None:
-        await orders.readline()
+        while order := (await orders.readline()).split():
+            match order:
+                case [b"renew", case, request]:
+                    engine.renew(int(case), base64.b64decode(request))
+                case [b"window", at_ns]:
+                    engine.begin_window(int(at_ns))
+                case [b"end"]:
+                    engine.end_window()
+                case _:
+                    break
         engine.stop(TOLD)
 
     async def report() -> None:
         while True:
             await asyncio.sleep(_PROGRESS_S)
+            recorder.flush()
             tell(describe_progress(engine, start_ns))
 
     asides = [asyncio.create_task(listen()), asyncio.create_task(report())]
@@ -97,6 +129,8 @@ async def run(engine: OpenLoop | ClosedLoop, recorder: Recorder, start_ns: int, 
     tell(
         Done(
             start_ns=start_ns,
+            window_begin_ns=engine.window_begin_ns,
+            window_end_ns=engine.window_end_ns,
             end_ns=time.monotonic_ns(),
             scheduled=engine.scheduled,
             sent=engine.sent,
@@ -105,11 +139,12 @@ async def run(engine: OpenLoop | ClosedLoop, recorder: Recorder, start_ns: int, 
             loop_lag_ns=tuple(engine.loop_lag_ns),
             cpu_s=cpu_s,
             spun_s=engine.spun_ns / SECOND_NS,
-            rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            rss_bytes=_read_peak_bytes(),
             clock_step_ns=step_ns,
             exhausted=engine.exhausted,
             stopped=engine.stopped,
             reasked=engine.reasked,
+            doubled=engine.doubled,
         )
     )
 
@@ -132,6 +167,17 @@ def tell(event: Event) -> None:
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         return
+
+
+def _read_peak_bytes() -> int:
+    """Return the peak of the resident memory since this program was started: rusage's includes that of who started it."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _compare_clocks() -> int:

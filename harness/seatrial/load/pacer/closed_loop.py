@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from seatrial.load.pacer.connection import Connection, now_ns
-from seatrial.load.pacer.engine import SECOND_NS, Engine, wait_until_ns
+from seatrial.load.pacer.engine import Engine, wait_until_ns
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import Plan
 from seatrial.load.samples import Outcome
@@ -21,7 +21,6 @@ class ClosedLoop(Engine):
         super().__init__(plan, recorder)
         self._ready: list[Connection] = []
         self._count_asked = 0
-        self._end_ns = 0
 
     @property
     def scheduled(self) -> int:
@@ -35,13 +34,12 @@ class ClosedLoop(Engine):
 
     async def run(self, start_ns: int) -> None:
         """Let the users ask until the window ends, drain."""
-        self.start_ns = self._changed_ns = start_ns
-        self._end_ns = start_ns + int((self.plan.warm_up_s + self.plan.duration_s) * SECOND_NS)
+        self.begin(start_ns)
         async with self.watched():
             await asyncio.sleep(wait_until_ns(start_ns))
             for connection in self._ready:
                 self._ask(connection, now_ns())
-            await self.wait_over(self._end_ns)
+            await self.wait_over()
             await self.drain(now_ns())
         self.censor()
 
@@ -84,4 +82,4 @@ class ClosedLoop(Engine):
             return
 
     def _is_over(self, now: int) -> bool:
-        return now >= self._end_ns or self._over.is_set()
+        return now >= self.window_end_ns or self._over.is_set()

@@ -1,12 +1,11 @@
-"""One connection that carries one request at a time, over HTTP/1.1."""
+"""What all connections share: one request at a time, its times, and how it ended. Subclasses know where a response ends."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from abc import abstractmethod
 from typing import Protocol, cast
-
-import httptools
 
 from seatrial.load.samples import NEVER, Outcome
 
@@ -14,10 +13,19 @@ now_ns = time.monotonic_ns
 
 
 class Ended(Protocol):
-    """Who is told how a request ended."""
+    """Who is told how a request ended, and opens connections."""
 
     def request_ended(self, connection: Connection, outcome: Outcome) -> None:
-        """Take the result, which stands in the connection's attributes; the connection may be used again when `reusable`."""
+        """Take the result, which stands in the connection's attributes.
+
+        The connection may be used again when `reusable`; when it lingers, not before `lingered` is called.
+        """
+
+    def lingered(self, connection: Connection) -> None:
+        """A connection that lingered after its request had ended does so no more."""
+
+    def move(self, connection: Connection) -> None:
+        """Open another transport for a connection whose request needs a second one; `resume` is called on it then."""
 
 
 class Connection(asyncio.Protocol):
@@ -27,6 +35,7 @@ class Connection(asyncio.Protocol):
         request: number of the request under way, -1 when there is none.
         carried: responses that came whole on it.
         connect_ns: how long it took to open; NEVER once that is recorded.
+        lingering: its request ended before its response did, so that it is not free yet.
     """
 
     first_ns: int
@@ -37,10 +46,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_ended",
-        "_head_only",
         "_max_body_bytes",
-        "_parser",
-        "_sized",
         "body_bytes",
         "carried",
         "case",
@@ -49,6 +55,7 @@ class Connection(asyncio.Protocol):
         "first_ns",
         "intended_ns",
         "last_ns",
+        "lingering",
         "number",
         "reasked",
         "request",
@@ -58,17 +65,17 @@ class Connection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, ended: Ended, number: int, *, max_body_bytes: int, head_only: bool) -> None:
+    def __init__(self, ended: Ended, number: int, *, max_body_bytes: int) -> None:
         self._ended = ended
         self._max_body_bytes = max_body_bytes
-        self._head_only = head_only
         self.number = number
         self.transport: asyncio.Transport | None = None
         self.request = -1
         self.carried = 0
         self.connect_ns = NEVER
         self.reusable = True
-        self._reset()
+        self.lingering = False
+        self._clear()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -77,22 +84,20 @@ class Connection(asyncio.Protocol):
     def send(self, request: int, case: int, intended_ns: int, data: bytes) -> None:
         """Send a request; nothing may be under way."""
         assert self.transport is not None
-        self._reset()
+        self._clear()
+        self._expect_response()
         self.request, self.case, self.intended_ns = request, case, intended_ns
         self.sent_ns = now_ns()
         self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        """Read the response; what comes without a request is not HTTP."""
+        """Read the response; what comes without a request is not the protocol."""
         if self.first_ns == NEVER:
             self.first_ns = now_ns()
-        if self.request < 0:
+        if self.request < 0 and not self.lingering:
             self.abort()
             return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._end(Outcome.MALFORMED)
+        self._read(data)
 
     def eof_received(self) -> bool:
         """Close; `connection_lost` tells what that means."""
@@ -102,7 +107,7 @@ class Connection(asyncio.Protocol):
         """End the request: whole when the response said that it ends with the connection, else cut off."""
         self.reusable = False
         if self.request >= 0:
-            whole = error is None and self.status > 0 and not self._sized
+            whole = error is None and self._ends_with_connection()
             self._end(self._judge() if whole else Outcome.TRUNCATED)
 
     def give_up(self, outcome: Outcome) -> None:
@@ -115,45 +120,36 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def resume(self) -> None:
+        """Go on with the request, on another transport than it began on."""
+        raise NotImplementedError
+
     @property
     def body(self) -> bytes:
         """The response's body, as far as it was read."""
         return self._body[0] if len(self._body) == 1 else b"".join(self._body)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Note what says where the body ends."""
-        lower = name.lower()
-        if lower in {b"content-length", b"transfer-encoding"}:
-            self._sized = True
-        elif lower == b"content-type":
-            self.content_type = value.decode("latin-1")
+    @abstractmethod
+    def _expect_response(self) -> None:
+        """Make ready for a response."""
 
-    def on_headers_complete(self) -> None:
-        """Note the status."""
-        status = self._parser.get_status_code()
-        if status >= 200:
-            self.status = status
-            if status in {204, 304}:
-                self._sized = True
-            if self._head_only:
-                self.reusable = False
-                self._end(self._judge())
+    @abstractmethod
+    def _read(self, data: bytes) -> None:
+        """Take bytes of a response."""
 
-    def on_body(self, body: bytes) -> None:
-        """Keep the body, up to its bound."""
+    @abstractmethod
+    def _ends_with_connection(self) -> bool:
+        """Whether the end of the connection is the response's own end."""
+
+    def _judge(self) -> Outcome:
+        return Outcome.ANSWERED if self.status < 400 else Outcome.REFUSED
+
+    def _keep(self, body: bytes) -> None:
+        """Keep a part of the body, up to its bound."""
         self._body.append(body)
         self.body_bytes += len(body)
         if self.body_bytes > self._max_body_bytes:
             self._end(Outcome.MALFORMED)
-
-    def on_message_complete(self) -> None:
-        """End the request; an interim response (1xx) is followed by another."""
-        if self.status and self.request >= 0:
-            self.reusable = self.reusable and self._parser.should_keep_alive()
-            self._end(self._judge())
-
-    def _judge(self) -> Outcome:
-        return Outcome.ANSWERED if self.status < 400 else Outcome.REFUSED
 
     def _end(self, outcome: Outcome) -> None:
         if self.request < 0:
@@ -165,11 +161,9 @@ class Connection(asyncio.Protocol):
             self.reusable = False
         self._ended.request_ended(self, outcome)
 
-    def _reset(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+    def _clear(self) -> None:
         self._body: list[bytes] = []
         self.body_bytes = 0
-        self._sized = False
         self.content_type = ""
         self.status = 0
         self.first_ns = self.last_ns = self.sent_ns = self.intended_ns = NEVER

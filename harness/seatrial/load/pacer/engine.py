@@ -8,10 +8,14 @@ import errno
 import ssl
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
+from seatrial.load.pacer.call_connection import CallConnection
 from seatrial.load.pacer.connection import Connection, now_ns
+from seatrial.load.pacer.frame_connection import FrameConnection
+from seatrial.load.pacer.http_connection import HttpConnection
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import Plan
 from seatrial.load.samples import NO_ANSWER, Outcome
@@ -30,9 +34,9 @@ class Engine(ABC):
     def __init__(self, plan: Plan, recorder: Recorder) -> None:
         self.plan = plan
         self.sent = self.ended = self.failed = 0
-        self.opened = self.reasked = 0
+        self.opened = self.reasked = self.doubled = 0
         self.exhausted = self.stopped = ""
-        self.start_ns = 0
+        self.start_ns = self.window_begin_ns = self.window_end_ns = 0
         self.in_flight_area_ns = 0
         self.loop_lag_ns: list[int] = []
         self.spun_ns = 0
@@ -44,6 +48,9 @@ class Engine(ABC):
         self._opening: set[asyncio.Task[None]] = set()
         self._tls = _make_tls(plan)
         self._over = asyncio.Event()
+        self.requests = list(plan.requests)
+        self._idle_cases = deque(dict.fromkeys(plan.cases))
+        self._flying = [0] * len(plan.requests)
 
     @property
     def in_flight(self) -> int:
@@ -58,6 +65,26 @@ class Engine(ABC):
     async def run(self, start_ns: int) -> None:
         """Send everything; what is pending at the end of the drain is recorded as censored."""
 
+    def begin(self, start_ns: int) -> None:
+        """Lay down when the warm-up and the window begin and end."""
+        self.start_ns = self._changed_ns = start_ns
+        self.window_begin_ns = start_ns + int(self.plan.warm_up_s * SECOND_NS)
+        self.window_end_ns = self.window_begin_ns + int(self.plan.duration_s * SECOND_NS)
+
+    def begin_window(self, at_ns: int) -> None:
+        """End the warm-up at a time that is still to come; an order that comes too late for that changes nothing."""
+        if now_ns() < at_ns < self.window_begin_ns:
+            self.window_end_ns += at_ns - self.window_begin_ns
+            self.window_begin_ns = at_ns
+
+    def end_window(self) -> None:
+        """End the window now: enough is known. What is pending is waited for."""
+        now = now_ns()
+        if self.window_begin_ns < now < self.window_end_ns:
+            self._count_area()
+            self.window_end_ns = now
+            self._over.set()
+
     @abstractmethod
     def free(self, connection: Connection) -> None:
         """A connection has no request any more; it is of use when `reusable`."""
@@ -67,24 +94,16 @@ class Engine(ABC):
         self.stopped = self.stopped or reason
         self._over.set()
 
+    def renew(self, case: int, request: bytes) -> None:
+        """Send other bytes for a case from now on: what signed the old ones runs out."""
+        self.requests[case] = request
+
     async def open(self) -> Connection:
         """Return a new connection. Raises OSError, also when it takes longer than ten seconds."""
-        destination = self.plan.destination
         number, self.opened = self.opened, self.opened + 1
-        head_only = self.plan.requests[0].startswith(b"HEAD ")
-
-        def make() -> Connection:
-            return Connection(self, number, max_body_bytes=self.plan.max_body_bytes, head_only=head_only)
-
+        connection = self._make_connection(number)
         began_ns = now_ns()
-        name = destination.server_name or None
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            if destination.unix_path:
-                _, connection = await self._loop.create_unix_connection(make, destination.unix_path)
-            else:
-                _, connection = await self._loop.create_connection(
-                    make, destination.host, destination.port, ssl=self._tls, server_hostname=name if self._tls else None
-                )
+        await self._connect(connection)
         connection.connect_ns = now_ns() - began_ns
         return connection
 
@@ -94,10 +113,9 @@ class Engine(ABC):
 
     def send(self, connection: Connection, request: int, intended_ns: int) -> None:
         """Send request number `request` on a free connection."""
-        cases = self.plan.cases
-        case = cases[request % len(cases)]
+        case = self._take_case(request)
         self._count_area()
-        connection.send(request, case, intended_ns, self.plan.requests[case])
+        connection.send(request, case, intended_ns, self.requests[case])
         self._busy[connection] = None
         self.sent += 1
 
@@ -106,7 +124,7 @@ class Engine(ABC):
         self._count_area()
         del self._busy[connection]
         stale = outcome is Outcome.TRUNCATED and connection.first_ns < 0 and connection.carried > 0
-        if stale and not connection.reasked and not self._over.is_set():
+        if stale and not connection.reasked and not self.stopped:
             self.reasked += 1
             self._spawn(
                 self._ask_again(connection.request, connection.case, connection.intended_ns, connection.sent_ns)
@@ -115,15 +133,29 @@ class Engine(ABC):
             return
         self._record(connection, outcome)
         connection.request = -1
+        self._give_case_back(connection.case)
         if self.plan.reconnect:
             connection.reusable = False
+        if connection.lingering and connection.reusable:
+            return
+        if not connection.reusable:
+            connection.lingering = False
+            connection.abort()
+        self.free(connection)
+
+    def lingered(self, connection: Connection) -> None:
+        """Free a connection whose response has ended after its request had."""
         if not connection.reusable:
             connection.abort()
         self.free(connection)
 
+    def move(self, connection: Connection) -> None:
+        """Open another transport for a connection."""
+        self._spawn(self._reconnect(connection))
+
     def phase_of(self, intended_ns: int) -> int:
         """Return 1 for warm-up."""
-        return int(intended_ns < self.start_ns + int(self.plan.warm_up_s * SECOND_NS))
+        return int(intended_ns < self.window_begin_ns)
 
     async def drain(self, from_ns: int) -> None:
         """Wait for what is pending, for as long as the plan allows, or until told to stop."""
@@ -135,11 +167,12 @@ class Engine(ABC):
         """Whether a request has not ended."""
         return bool(self._busy or self._opening)
 
-    async def wait_over(self, end_ns: int) -> None:
-        """Return at a time, or when the run is stopped before."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_until_ns(end_ns)):
-                await self._over.wait()
+    async def wait_over(self) -> None:
+        """Return at the end of the window, which may be moved meanwhile, or when the run is stopped before."""
+        while not self._over.is_set() and (left_s := wait_until_ns(self.window_end_ns)) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, TICK_S)):
+                    await self._over.wait()
 
     def fail_unsent(self, request: int, intended_ns: int, outcome: Outcome) -> None:
         """Record a request that got no connection."""
@@ -185,12 +218,69 @@ class Engine(ABC):
             connection = await self.open()
         except (OSError, TimeoutError) as error:
             self.note_connect_error(error)
+            self._give_case_back(case)
             self.fail_unsent(request, intended_ns, Outcome.UNCONNECTED)
             return
         self._count_area()
-        connection.send(request, case, intended_ns, self.plan.requests[case])
+        connection.send(request, case, intended_ns, self.requests[case])
         connection.sent_ns, connection.reasked = sent_ns, True
         self._busy[connection] = None
+
+    async def _reconnect(self, connection: Connection) -> None:
+        request = connection.request
+        try:
+            await self._connect(connection)
+        except (OSError, TimeoutError) as error:
+            self.note_connect_error(error)
+            if connection.request == request:
+                connection.give_up(Outcome.UNCONNECTED)
+            return
+        if connection.request == request:
+            connection.resume()
+        else:
+            connection.abort()
+
+    async def _connect(self, connection: Connection) -> None:
+        destination = self.plan.destination
+        name = destination.server_name or None
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            if destination.unix_path:
+                await self._loop.create_unix_connection(lambda: connection, destination.unix_path)
+            else:
+                await self._loop.create_connection(
+                    lambda: connection,
+                    destination.host,
+                    destination.port,
+                    ssl=self._tls,
+                    server_hostname=name if self._tls else None,
+                )
+
+    def _make_connection(self, number: int) -> Connection:
+        bound = self.plan.max_body_bytes
+        if self.plan.framing == "frame":
+            return FrameConnection(self, number, max_body_bytes=bound)
+        if self.plan.follow_up is not None:
+            return CallConnection(self, number, max_body_bytes=bound, follow_up=self.plan.follow_up)
+        head_only = self.plan.requests[0].startswith(b"HEAD ")
+        return HttpConnection(self, number, max_body_bytes=bound, head_only=head_only)
+
+    def _take_case(self, request: int) -> int:
+        """Return the case that was idle for longest: an answer that went to another request is told by its case.
+
+        With more requests in flight than there are cases, one of them is asked twice at a time.
+        """
+        if self._idle_cases:
+            case = self._idle_cases.popleft()
+        else:
+            case = self.plan.cases[request % len(self.plan.cases)]
+            self.doubled += 1
+        self._flying[case] += 1
+        return case
+
+    def _give_case_back(self, case: int) -> None:
+        self._flying[case] -= 1
+        if not self._flying[case]:
+            self._idle_cases.append(case)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
@@ -200,9 +290,7 @@ class Engine(ABC):
     def _count_area(self) -> None:
         """Add requests in flight times time, within the window."""
         now = now_ns()
-        begin_ns = self.start_ns + int(self.plan.warm_up_s * SECOND_NS)
-        end_ns = begin_ns + int(self.plan.duration_s * SECOND_NS)
-        stretch_ns = min(now, end_ns) - max(self._changed_ns, begin_ns)
+        stretch_ns = min(now, self.window_end_ns) - max(self._changed_ns, self.window_begin_ns)
         if stretch_ns > 0:
             self.in_flight_area_ns += stretch_ns * len(self._busy)
         self._changed_ns = now
@@ -219,7 +307,7 @@ class Engine(ABC):
         while True:
             began_ns = now_ns()
             await asyncio.sleep(TICK_S)
-            if now_ns() < self.start_ns + int((self.plan.warm_up_s + self.plan.duration_s) * SECOND_NS):
+            if self.window_begin_ns <= began_ns and now_ns() < self.window_end_ns:
                 self.loop_lag_ns.append(max(0, now_ns() - began_ns - int(TICK_S * SECOND_NS)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 
 import numpy as np
@@ -15,15 +16,24 @@ from seatrial.load.samples import Outcome
 
 # libuv's timers count milliseconds and may come one late, so the last stretch is spun on the loop.
 SPIN_NS = 2_000_000
+LOOK_NS = 20_000_000
 
 
 class OpenLoop(Engine):
-    """Requests at `start + offsets[k]`. A due request takes a free connection, or has one opened for it."""
+    """Requests at offsets from the start, then from the beginning of the window. A due one takes a free connection, or has one
+    opened for it.
+    """
 
-    def __init__(self, plan: Plan, recorder: Recorder, offsets_ns: npt.NDArray[np.int64]) -> None:
+    def __init__(
+        self, plan: Plan, recorder: Recorder, offsets_ns: npt.NDArray[np.int64], warm_up_ns: npt.NDArray[np.int64]
+    ) -> None:
         super().__init__(plan, recorder)
-        self._offsets: list[int] = offsets_ns.tolist()
+        # The stretch that is being sent: offsets from a base, and the place of the next; the window's follows the warm-up's.
+        self._offsets: list[int] = warm_up_ns.tolist()
+        self._base_ns = 0
         self._next = 0
+        self._window_offsets: list[int] | None = offsets_ns.tolist()
+        self._sent_before = 0
         self._free: list[Connection] = []
         self._waiting: deque[tuple[int, int]] = deque()
         self._connections = 0
@@ -31,8 +41,8 @@ class OpenLoop(Engine):
 
     @property
     def scheduled(self) -> int:
-        """Requests in the schedule."""
-        return len(self._offsets)
+        """Requests in the schedule, up to the end of the window."""
+        return self._sent_before + len(self._offsets) + len(self._window_offsets or ())
 
     async def prepare(self) -> None:
         """Open the first connections."""
@@ -42,17 +52,33 @@ class OpenLoop(Engine):
 
     async def run(self, start_ns: int) -> None:
         """Send the schedule, drain."""
-        self.start_ns = self._changed_ns = start_ns
+        self.begin(start_ns)
+        self._base_ns = start_ns
         async with self.watched():
             self._loop.call_soon(self._tick)
-            end_ns = start_ns + int((self.plan.warm_up_s + self.plan.duration_s) * SECOND_NS)
-            await self.wait_over(end_ns)
+            await self.wait_over()
             await self.drain(now_ns())
         for request, intended_ns in self._waiting:
             self.fail_unsent(request, intended_ns, Outcome.UNSENT)
-        for request in range(self._next, self.scheduled):
-            self.fail_unsent(request, start_ns + self._offsets[request], Outcome.UNSENT)
+        if self._window_offsets is not None:
+            self._begin_stretch()
+        for place in range(self._next, len(self._offsets)):
+            self.fail_unsent(self._sent_before + place, self._base_ns + self._offsets[place], Outcome.UNSENT)
         self.censor()
+
+    def begin_window(self, at_ns: int) -> None:
+        """Send no more of the warm-up than is due by then."""
+        super().begin_window(at_ns)
+        if self._window_offsets is not None:
+            del self._offsets[max(self._next, bisect_left(self._offsets, self.window_begin_ns - self.start_ns)) :]
+        elif self._next == 0:
+            self._base_ns = self.window_begin_ns
+
+    def end_window(self) -> None:
+        """Send no more of the schedule than is due by now."""
+        super().end_window()
+        if self._over.is_set() and self._window_offsets is None:
+            del self._offsets[self._next :]
 
     def free(self, connection: Connection) -> None:
         """Give the connection to the request that waits longest, or keep it."""
@@ -71,21 +97,33 @@ class OpenLoop(Engine):
         if self._spun_from_ns:
             self.spun_ns += now - self._spun_from_ns
             self._spun_from_ns = 0
-        offsets, start_ns, total = self._offsets, self.start_ns, len(self._offsets)
-        while self._next < total and start_ns + offsets[self._next] <= now:
-            if self._over.is_set():
-                return
-            request = self._next
+        due_ns = self._find_due()
+        while due_ns is not None and due_ns <= now and not self._over.is_set():
+            request = self._sent_before + self._next
             self._next += 1
-            self._dispatch(request, start_ns + offsets[request])
-        if self._next == total or self._over.is_set():
+            self._dispatch(request, due_ns)
+            due_ns = self._find_due()
+        if due_ns is None or self._over.is_set():
             return
-        gap_ns = start_ns + offsets[self._next] - now_ns()
+        gap_ns = due_ns - now_ns()
         if gap_ns > 2 * SPIN_NS:
-            self._loop.call_later((gap_ns - SPIN_NS) / SECOND_NS, self._tick)
+            # A window that is begun early may be due before what was next: it is looked for in time.
+            self._loop.call_later(min(gap_ns - SPIN_NS, LOOK_NS) / SECOND_NS, self._tick)
         else:
             self._spun_from_ns = now_ns()
             self._loop.call_soon(self._tick)
+
+    def _find_due(self) -> int | None:
+        """Return when the next request is due; None after the last."""
+        if self._next == len(self._offsets) and self._window_offsets is not None:
+            self._begin_stretch()
+        return self._base_ns + self._offsets[self._next] if self._next < len(self._offsets) else None
+
+    def _begin_stretch(self) -> None:
+        """Go on with the window's schedule."""
+        self._sent_before += self._next
+        self._offsets, self._window_offsets = self._window_offsets or [], None
+        self._base_ns, self._next = self.window_begin_ns, 0
 
     def _dispatch(self, request: int, intended_ns: int) -> None:
         while self._free:
@@ -116,4 +154,5 @@ class OpenLoop(Engine):
 
     def is_pending(self) -> bool:
         """Whether a request has not ended, or waits for a connection, or was due and is not sent."""
-        return super().is_pending() or bool(self._waiting) or (self._next < self.scheduled and not self._over.is_set())
+        unsent = self._window_offsets is not None or self._next < len(self._offsets)
+        return super().is_pending() or bool(self._waiting) or (unsent and not self._over.is_set())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from seatrial.load.pacer.connection import Connection
 
 _BLOCK = 2048
+_ANSWERS_BUFFER_BYTES = 1 << 16
 _PACK = struct.Struct("<5q4IH2B")
 # The two layouts are one.
 assert _PACK.size == SAMPLE.itemsize
@@ -26,11 +27,10 @@ class Recorder:
 
     def __init__(self, directory: Path, *, keep_bodies_bytes: int) -> None:
         self._file: BinaryIO = (directory / SAMPLES_FILE).open("wb", buffering=0)
-        self._answers_path = directory / ANSWERS_FILE
+        self._answers_file: BinaryIO = (directory / ANSWERS_FILE).open("wb", buffering=_ANSWERS_BUFFER_BYTES)
         self._buffer = bytearray(_BLOCK * _PACK.size)
         self._filled = 0
         self._answers: dict[tuple[int, int, bytes], int] = {}
-        self._kept: list[DistinctAnswer] = []
         self._last: dict[int, tuple[int, bytes, int]] = {}
         self._left_bytes = keep_bodies_bytes
 
@@ -74,17 +74,16 @@ class Recorder:
             index = self._answers[key] = len(self._answers)
             kept = len(body) <= self._left_bytes
             self._left_bytes -= len(body) if kept else 0
-            self._kept.append(
-                DistinctAnswer(
-                    index=index,
-                    case=case,
-                    status=status,
-                    sha256=digest.hex(),
-                    size_bytes=len(body),
-                    body=body if kept else None,
-                    content_type=content_type,
-                )
+            answer = DistinctAnswer(
+                index=index,
+                case=case,
+                status=status,
+                sha256=digest.hex(),
+                size_bytes=len(body),
+                body=body if kept else None,
+                content_type=content_type,
             )
+            self._answers_file.write(msgspec.json.encode(answer) + b"\n")
         self._last[case] = (status, body, index)
         return index
 
@@ -97,6 +96,4 @@ class Recorder:
         """Write everything, answers included."""
         self.flush()
         self._file.close()
-        with self._answers_path.open("wb") as file:
-            for answer in self._kept:
-                file.write(msgspec.json.encode(answer) + b"\n")
+        self._answers_file.close()
