@@ -8,6 +8,8 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,7 +148,7 @@ def test_pytest_over_two_workers_lives_all_seven_lives(tmp_path: Path, machine: 
         "no:cacheprovider",
     ]
 
-    argv += ["--seatrial-profile", "standard", "--seatrial-keep"]
+    argv += ["--seatrial-profile", "standard", "--seatrial-suite", "conformance", "--seatrial-keep"]
     run = run_and_compare(argv, REPOSITORY, tmp_path, machine)
 
     assert_seven_right(run)
@@ -166,6 +168,33 @@ def test_a_net_of_others_is_right_on_all_seven(tmp_path: Path, machine: Machine,
 
     assert_seven_right(run, cases=21)
     assert run.model.name == "test_Conv2d"
+
+
+@pytest.mark.trial
+def test_the_same_load_is_put_on_all_seven_one_at_a_time(tmp_path: Path, machine: Machine, kept_cluster: str) -> None:
+    """Whether a machine is fit to measure is not for a test to say; that every answer is right, and what was sent, is."""
+    argv = ["./seatrial", "run", "--target", "all", "--profile", "standard", "--suite", "benchmark", "--keep"]
+    environ = make_environ(tmp_path)
+    del environ["CI"]
+
+    run = run_and_compare(argv, REPOSITORY, tmp_path, machine, environ, says=kept_cluster)
+
+    assert set(run.targets) == SEVEN
+    windows = []
+    for name, result in run.targets.items():
+        assert {check.status for check in result.checks} <= {"pass", "invalid"}, name
+        loads = [load.result for load in result.loads]
+        assert 1 <= len(loads) <= 3, name
+        for load in loads:
+            assert load.checked, name
+            assert load.outcomes == {"answered": load.requests}, name
+            assert load.valid or load.reasons, name
+            begin = datetime.fromisoformat(load.started_at)
+            windows.append((begin, begin + timedelta(seconds=load.warm_up_s + load.duration_s)))
+        assert loads[-1].valid or len(loads) == 3, name
+    assert len({load.result.rate.scheduled for result in run.targets.values() for load in result.loads}) == 1
+    windows.sort()
+    assert all(first[1] <= second[0] for first, second in pairwise(windows))
 
 
 @pytest.mark.trial

@@ -103,7 +103,11 @@ def test_killed_in_the_midst_of_kind_create(tmp_path: Path, machine: Any) -> Non
 @pytest.mark.docker
 def test_interrupted_it_takes_everything_down_and_still_reports(tmp_path: Path, machine: Any) -> None:
     before = machine.list_state()
-    with start_run(tmp_path, "--target", "docker,inprocess", "--profile", "standard") as (run, lines, news):
+    with start_run(tmp_path, "--target", "docker,inprocess", "--profile", "standard", "--suite", "conformance") as (
+        run,
+        lines,
+        news,
+    ):
         wait_for_line("docker: ready", lines, news)
         run.send_signal(signal.SIGINT)
         code = run.wait(timeout=60)
@@ -181,7 +185,11 @@ def test_an_engine_that_stops_half_way(tmp_path: Path, machine: Any, monkeypatch
     way = EngineWay(tmp_path / "docker.sock")
     with monkeypatch.context() as patch:
         patch.setenv("DOCKER_HOST", f"unix://{way.path}")
-        with start_run(tmp_path, "--target", "docker,inprocess", "--profile", "standard") as (run, lines, news):
+        with start_run(tmp_path, "--target", "docker,inprocess", "--profile", "standard", "--suite", "conformance") as (
+            run,
+            lines,
+            news,
+        ):
             with way.open():
                 wait_for_line("docker: ready", lines, news)
             code = run.wait(timeout=90)
@@ -233,7 +241,7 @@ def test_a_trial_that_is_killed_leaves_another_alone(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
-    arguments = ("--target", "docker", "--profile", "standard")
+    arguments = ("--target", "docker", "--profile", "standard", "--suite", "conformance")
     with start_run(first, *arguments) as (one, lines, news), start_run(second, *arguments) as (other, _, _):
         wait_for_line("docker: ready", lines, news)
         one.send_signal(signal.SIGKILL)
@@ -258,7 +266,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, machine: Any) -
     out.mkdir()
     # A page each for what begins the trial and for the two logs: the last one holds some records, but not all.
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(out)], check=True)
-    arguments = ("--target", "inprocess,local", "--profile", "standard", "--out", str(out))
+    arguments = ("--target", "inprocess,local", "--profile", "standard", "--suite", "conformance", "--out", str(out))
     try:
         with start_run(tmp_path, *arguments) as (run, lines, _):
             code = run.wait(timeout=60)
@@ -276,7 +284,11 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, machine: Any) -
 
 
 def test_records_survive_a_kill(tmp_path: Path) -> None:
-    with start_run(tmp_path, "--target", "inprocess", "--profile", "standard") as (run, lines, news):
+    with start_run(tmp_path, "--target", "inprocess", "--profile", "standard", "--suite", "conformance") as (
+        run,
+        lines,
+        news,
+    ):
         wait_for_line("test_golden_cases[inprocess]: passed", lines, news)
         run.send_signal(signal.SIGKILL)
         run.wait()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from seatrial.errors import SeatrialError
+from seatrial.errors import ExitCode, SeatrialError
 from seatrial.records import Level
 
 MARKER = "seatrial_check"
@@ -38,6 +38,12 @@ class Check:
 
 class UnsupportedError(SeatrialError):
     """The target does not claim what is asked: a fact about the technology, no failure."""
+
+
+class InvalidMeasurementError(SeatrialError):
+    """The client or the machine could not measure: no figure, and no failure of the target."""
+
+    exit_code = ExitCode.MEASUREMENT_INVALID
 
 
 class NotRunError(SeatrialError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from seatrial.endpoint import Endpoint
     from seatrial.model import ModelDirectory
     from seatrial.pytest_session import TrialSession
+    from seatrial.records import LoadRecord
     from seatrial.target import Deployment
+    from seatrial.trial.measuring import LoadOrder
 
 _SESSION_NAME = "seatrial-session"
 # (option, the setting it is, arguments of add_option): one line an option, so that no list of options stands elsewhere.
@@ -25,6 +27,12 @@ OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("target", "target", {"action": "append", "metavar": "NAMES", "help": "targets: docker,mlflow, all, !gradio"}),
     ("model", "model", {"help": "a bundled name, package.module:attribute, a model directory, an ONNX file"}),
     ("profile", "profile", {"choices": ["smoke", "standard", "nightly"], "help": "how much is asked"}),
+    ("suite", "suite", {"choices": ["all", "conformance", "benchmark"], "help": "which suites are asked"}),
+    (
+        "allow-remote",
+        "allow_remote",
+        {"action": "append", "metavar": "HOST", "help": "a host besides this machine that load may go to; repeats"},
+    ),
     ("out", "out", {"metavar": "DIR", "help": "where the trial's directory goes (default: seatrial-results)"}),
     (
         "require",
@@ -63,6 +71,8 @@ def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, Any,
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "seatrial_check(check): a check of seatrial, recorded for the target it ran on")
+    config.addinivalue_line("markers", "conformance: whether a deployment does what it must")
+    config.addinivalue_line("markers", "benchmark: how fast a deployment is; needs the machine to itself")
     config.addinivalue_line("markers", "xdist_group(name): tests that belong on one worker")
     if any(
         getattr(config.option, f"seatrial_{setting}", None) is not None for _, setting, _ in (*OPTIONS, ("", "set", {}))
@@ -125,6 +135,21 @@ def seatrial_client(seatrial_deployment: Deployment) -> Iterator[Client]:
 
     with Client(seatrial_deployment.endpoint, seatrial_deployment.model.manifest) as client:
         yield client
+
+
+@pytest.fixture
+def seatrial_load(
+    request: pytest.FixtureRequest, seatrial_target: str, seatrial_deployment: Deployment
+) -> Callable[[LoadOrder], LoadRecord]:
+    """Put load on the deployment: `seatrial_load(LoadOrder(name="mine", rate=50))`, every answer compared with its golden one.
+
+    Nothing else of any trial uses the machine meanwhile, so it does not run under pytest-xdist.
+    """
+
+    def put_on(order: LoadOrder) -> LoadRecord:
+        return find_session(request.config).measure(seatrial_target, seatrial_deployment, order)
+
+    return put_on
 
 
 @pytest.fixture

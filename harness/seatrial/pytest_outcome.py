@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
-from seatrial.checks import Check, NotRunError
+from seatrial.checks import Check, InvalidMeasurementError, NotRunError
 from seatrial.errors import DeploymentError, InfrastructureError, SeatrialError, UnmetRequirementError
 from seatrial.records import CheckRecord, CheckStatus
 from seatrial.trial.directory import to_facts
 
 _MAX_MESSAGE_CHARS = 8000
+_STATUSES: tuple[tuple[type[SeatrialError], CheckStatus], ...] = (
+    (NotRunError, "not-run"),
+    (UnmetRequirementError, "not-run"),
+    (InvalidMeasurementError, "invalid"),
+)
 
 
 def make_check_record(
@@ -49,8 +54,9 @@ def judge_outcome(report: pytest.TestReport, error: BaseException | None) -> Che
     """Tell the status: what a check asserts, or a deployment does not do, is the target's; all else is the harness's error."""
     if isinstance(error, UnmetRequirementError) and report.when == "call":
         return "error"  # What it needs was there when it was deployed, and has gone since.
-    if isinstance(error, (NotRunError, UnmetRequirementError)):
-        return "not-run"
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return status
     if report.passed:
         return "pass"
     if report.skipped:

@@ -9,24 +9,28 @@ from __future__ import annotations
 import dataclasses
 import os
 import queue
+import random
 import sys
 from collections.abc import Generator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seatrial.checks import MARKER, PROFILES, Check, NotRunError, UnsupportedError
+from seatrial.checks import MARKER, PROFILES, Check, InvalidMeasurementError, NotRunError, UnsupportedError
 from seatrial.errors import HarnessError, SeatrialError, UnmetRequirementError, UsageError
 from seatrial.plugin import OPTIONS
 from seatrial.pytest_outcome import make_check_record
 from seatrial.pytest_scheduling import find_group, make_scheduler
-from seatrial.records import ErrorRecord, Record, RunResult
+from seatrial.records import ErrorRecord, LoadRecord, Record, RunResult
 from seatrial.registry import find_target
 from seatrial.settings import Settings, read_settings, runs_in_ci
 from seatrial.target import Deployment, claim_capabilities
 from seatrial.trial.directory import encode_record
 from seatrial.trial.trial import Choice, Trial, choose
+
+if TYPE_CHECKING:
+    from seatrial.trial.measuring import LoadOrder
 
 FACTS = pytest.StashKey[dict[str, Any]]()
 DEFAULT_TARGETS = ("local",)
@@ -89,7 +93,10 @@ class TrialSession:
 
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """Ask a test of every target, in one xdist group a target."""
-        groups = [(name, pytest.mark.xdist_group(name)) for name in self.choice.targets]
+        # In an order by chance, so that what changes with time on a machine favours none; the seed is in the result.
+        names = list(self.choice.targets)
+        random.Random(self.settings.general.seed).shuffle(names)
+        groups = [(name, pytest.mark.xdist_group(name)) for name in names]
         parameters = [pytest.param(name, id=name, marks=group) for name, group in groups]
         metafunc.parametrize("seatrial_target", parameters, indirect=True, scope="session")
 
@@ -110,6 +117,29 @@ class TrialSession:
             raise UnmetRequirementError(f"{name} cannot run here: {what}", fix=fix)
         raise NotRunError(f"{name} is not run: {what}", fix=fix)
 
+    def measure(self, name: str, deployment: Deployment, order: LoadOrder) -> LoadRecord:
+        """Put load on a target.
+
+        Raises:
+            NotRunError: under pytest-xdist, whose other workers would be measured along.
+            SeatrialError: see `seatrial.trial.measuring.measure_target`.
+        """
+        from seatrial.trial.measuring import measure_target
+
+        if self._is_worker:
+            raise NotRunError(
+                "load needs the machine to itself, and other workers of pytest-xdist use it",
+                fix="run without -n, or leave load out with -m 'not benchmark'",
+            )
+        return measure_target(self.trial, name, deployment, order, self._flush_lines)
+
+    @cached_property
+    def _told_apart(self) -> tuple[type[SeatrialError], ...]:
+        """What pytest is told was skipped: its record says what it was, and the verdict of the trial counts it."""
+        general = self.settings.general
+        strict = general.require or general.profile == "nightly"
+        return (NotRunError,) if strict else (NotRunError, InvalidMeasurementError)
+
     def facts_of(self, item: pytest.Item) -> dict[str, Any]:
         """The figures a test leaves for its record."""
         return item.stash.setdefault(FACTS, {})
@@ -126,11 +156,19 @@ class TrialSession:
             pytest.skip(str(UnsupportedError(f"{target} does not claim {', '.join(sorted(lacking))}")))
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Keep what is asked out of timed windows, other trials' too; a test that puts load on takes one itself."""
+        if self._trial is None or not _target_of(item) or "seatrial_load" in getattr(item, "fixturenames", ()):
+            return (yield)
+        with self.trial.lock.disturb(self._say):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        if call.excinfo is not None and isinstance(call.excinfo.value, NotRunError):
+        if call.excinfo is not None and isinstance(call.excinfo.value, self._told_apart):
             report.outcome = "skipped"
             path, line, _ = item.location
             report.longrepr = (path, line or 0, f"Skipped: {call.excinfo.value}")
@@ -151,10 +189,14 @@ class TrialSession:
             self._stop_without_records()
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave out what only a larger profile asks."""
+        """Leave out what only a larger profile asks, and the suites that were not chosen."""
         largest = PROFILES.index(self.settings.general.profile)
+        suite = self.settings.general.suite
         kept = [
-            item for item in items if (check := _check_of(item)) is None or PROFILES.index(check.profile) <= largest
+            item
+            for item in items
+            if (check := _check_of(item)) is None
+            or (PROFILES.index(check.profile) <= largest and (suite == "all" or item.get_closest_marker(suite)))
         ]
         left_out = [item for item in items if item not in set(kept)]
         if left_out:

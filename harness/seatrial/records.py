@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from seatrial.load.result import LoadResult
+
 RUN_SCHEMA: Final = "seatrial.run/1"
 
 CheckStatus = Literal["pass", "fail", "error", "unsupported", "expected-failure", "not-run", "invalid"]
@@ -84,6 +86,23 @@ class DeploymentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = {}
 
 
+class LoadRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A load run on one target, with what the target used meanwhile."""
+
+    target: str
+    name: Annotated[str, Meta(description="what it was for: latency, repeated-input")]
+    attempt: Annotated[int, Meta(description="from 1; an invalid run is repeated")]
+    result: LoadResult
+    network_path: Annotated[str, Meta(description="loopback, published-port, node-port, …")]
+    wire: str
+    cases: Annotated[int, Meta(description="golden cases that were asked in turn")]
+    usage: Annotated[
+        dict[str, float | None],
+        Meta(description="of the deployment over the run: cpu_s, throttled_periods; memory_peak_bytes since its start"),
+    ] = {}
+    samples: Annotated[str, Meta(description="where every request's record is, below the trial's directory")] = ""
+
+
 class TargetResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about one target in `run.json`."""
 
@@ -94,6 +113,7 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     checks: tuple[CheckRecord, ...] = ()
     metrics: Annotated[dict[str, float | None], Meta(description="headline figures with the unit in the name")] = {}
     deployments: tuple[DeploymentRecord, ...] = ()
+    loads: tuple[LoadRecord, ...] = ()
     not_run: tuple[NotRunRecord, ...] = ()
     errors: tuple[ErrorRecord, ...] = ()
     notes: Annotated[tuple[str, ...], Meta(description="e.g. why limits are not comparable")] = ()
@@ -149,7 +169,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     schema: Literal["seatrial.run/1"] = RUN_SCHEMA
 
 
-Record = CheckRecord | PhaseRecord | NotRunRecord | ErrorRecord | DeploymentRecord
+Record = CheckRecord | PhaseRecord | NotRunRecord | ErrorRecord | DeploymentRecord | LoadRecord
 
 
 def encode_run(run: RunResult) -> bytes:

@@ -36,6 +36,10 @@ class General(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = "digits"
     target: Annotated[list[str], Meta(description="targets to deploy to: names, all, !name")] = []
     profile: Annotated[Literal["smoke", "standard", "nightly"], Meta(description="how much is asked")] = "smoke"
+    suite: Annotated[Literal["all", "conformance", "benchmark"], Meta(description="which suites are asked")] = "all"
+    allow_remote: Annotated[
+        list[str], Meta(description="hosts besides this machine that load and faults may go to")
+    ] = []
     out: Annotated[str, Meta(description="where trials' directories go")] = "seatrial-results"
     cache_dir: Annotated[str, Meta(description="wheels and build contexts, kept between trials")] = "~/.cache/seatrial"
     state_dir: Annotated[str, Meta(description="journals of what trials created, and of what provision did")] = (
@@ -162,7 +166,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
         word = name.removeprefix(ENVIRONMENT_PREFIX).lower()
         target = next((t for t in targets if word.startswith(f"{t.replace('-', '_')}_")), None)
         if word in general:
-            found[word] = (text.split(",") if word == "target" else text, name)
+            found[word] = (text.split(",") if word in {"target", "allow_remote"} else text, name)
         elif target is not None:
             found[f"targets.{target}.{word[len(target) + 1 :]}"] = (text, name)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -171,6 +172,15 @@ def cancel_prepare(target: Target, context: DeployContext) -> None:
     cancel: Callable[[DeployContext], None] | None = getattr(target, "cancel", None)
     if cancel is not None:
         cancel(context)
+
+
+def quiet(deployment: Deployment) -> AbstractContextManager[None]:
+    """Keep a deployment from using the machine during the block, while another is measured.
+
+    One that uses CPU while nobody asks it may have `quiet()`, which freezes it.
+    """
+    freeze: Callable[[], AbstractContextManager[None]] | None = getattr(deployment, "quiet", None)
+    return nullcontext() if freeze is None else freeze()
 
 
 Phases = Mapping[str, float]

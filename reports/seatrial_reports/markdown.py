@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seatrial.records import CheckRecord, RunResult
 from seatrial_reports.files import replace_file
+from seatrial_reports.loads import QUANTILES, list_loads
 from seatrial_reports.quantities import DASH, Figure, show_bytes, show_seconds
 from seatrial_reports.statuses import describe_verdict, sign
 from seatrial_reports.summary import PHASES, list_checks, list_not_run, list_red_checks, summarise
@@ -26,6 +27,7 @@ def write_markdown(run: RunResult, directory: Path) -> Path:
     blocks = [
         *_render_head(run),
         *_render_summary(run),
+        *_render_loads(run),
         *_render_failures(run),
         *_render_expected(run),
         *_render_not_run(run),
@@ -90,6 +92,33 @@ def _render_summary(run: RunResult) -> Iterator[str]:
     ]
     yield _render_table(header, rows)
     yield f"{DASH}: there is no such number here; report.html says why for each."
+
+
+def _render_loads(run: RunResult) -> Iterator[str]:
+    lines = list_loads(run)
+    if not lines:
+        return
+    yield "## Load"
+    header = ["Target", "Run", "State", "Load", *QUANTILES, "Right", "Wrong", "Failed", "Path, wire"]
+    rows = [
+        [
+            *(escape_markdown(text, _CELL_LIMIT) for text in (line.target, line.name, line.state, line.load)),
+            *(_show(figure) for figure in (*line.times, line.right)),
+            str(line.wrong),
+            str(line.failed),
+            escape_markdown(line.network_path, _CELL_LIMIT),
+        ]
+        for line in lines
+    ]
+    yield _render_table(header, rows)
+    yield "Response times count from the intended send; one target at a time, the others quiet."
+    items = [
+        f"- **{escape_markdown(line.target)}** {escape_markdown(line.name)}: {reason.code}: {escape_markdown(reason.message)}"
+        for line in lines
+        for reason in line.reasons
+    ]
+    if items:
+        yield "\n".join(items[:_MOST_ITEMS])
 
 
 def _render_failures(run: RunResult) -> Iterator[str]:

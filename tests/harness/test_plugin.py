@@ -16,7 +16,7 @@ import pytest
 
 from seatrial.records import decode_run
 
-STANDARD = ("--seatrial-profile", "standard")
+STANDARD = ("--seatrial-profile", "standard", "--seatrial-suite", "conformance")
 ASK = """
 from seatrial.comparison import compare
 

@@ -17,9 +17,11 @@ LACK = NotRunRecord(target="docker", name="Docker engine", detail="none answers"
 BROKEN = ErrorRecord(target="local", message="did not come up", exit_code=6)
 
 
-def judge(records: list[Record], *, require: bool = False, named: tuple[str, ...] = ()) -> tuple[str, int, list[str]]:
+def judge(
+    records: list[Record], *, require: bool = False, named: tuple[str, ...] = (), nightly: bool = False
+) -> tuple[str, int, list[str]]:
     targets: dict[str, TargetResult] = {name: judge_target(tally) for name, tally in gather(records).items()}
-    verdict, codes, causes = judge_trial(targets, require=require, named=named)
+    verdict, codes, causes = judge_trial(targets, require=require, named=named, nightly=nightly)
     return verdict, exit_code_of(codes), causes
 
 
@@ -65,7 +67,7 @@ def test_a_named_target_of_which_nothing_was_asked_is_not_green() -> None:
         ("fail", "SHOULD", "fail", 1),
         ("fail", "MAY", "error", 3),
         ("error", "MUST", "error", 6),
-        ("invalid", "MUST", "invalid", 7),
+        ("invalid", "MUST", "invalid", 0),
         ("expected-failure", "MUST", "pass", 0),
         ("unsupported", "MUST", "error", 3),
     ],
@@ -74,6 +76,14 @@ def test_one_check_decides(status: str, level: str, verdict: str, code: int) -> 
     if status == "fail" and level == "MAY":
         verdict, code = "pass", 0
     assert judge([make_check(status, level)])[:2] == (verdict, code)
+
+
+@pytest.mark.parametrize("how", [{"require": True}, {"nightly": True}])
+def test_an_invalid_measurement_is_red_where_one_is_demanded(how: dict[str, bool]) -> None:
+    verdict, code, causes = judge([make_check("invalid")], **how)
+
+    assert (verdict, code) == ("invalid", 7)
+    assert causes == ["local: R01 t: invalid"]
 
 
 def test_a_deployment_that_failed_comes_before_a_check_that_failed() -> None:

@@ -41,7 +41,17 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Check
     env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
     env |= {"PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(
-        [*argv, "--pyargs", "seatrial_suites", "--target", names, "--seatrial-profile", "standard"],
+        [
+            *argv,
+            "--pyargs",
+            "seatrial_suites",
+            "--target",
+            names,
+            "--seatrial-profile",
+            "standard",
+            "--seatrial-suite",
+            "conformance",
+        ],
         cwd=directory,
         env=env,
         capture_output=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -20,8 +21,26 @@ class WrongServer(floor.FloorServer):
     """Answers as the floor does, but for `wrong`."""
 
     wrong = ""
+    turn = threading.Lock()
+    asked = 0
+    first: Mapping[str, Any] | None = None
+    last: Mapping[str, Any] | None = None
 
     def answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer = self.answer_once(question)
+        with WrongServer.turn:
+            WrongServer.asked += 1
+            time.sleep(0.04 if self.wrong == "slow" else 0.0)
+            is_twentieth = WrongServer.asked % 20 == 0
+            last, WrongServer.last = WrongServer.last, answer
+            WrongServer.first = WrongServer.first or answer
+        if self.wrong == "slips" and is_twentieth:
+            answer["outputs"]["answer"]["data"][0] += 1_000_000_007
+        if self.wrong == "mixes-up" and is_twentieth and last is not None:
+            return last
+        return WrongServer.first if self.wrong == "caches" else answer
+
+    def answer_once(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         numbers = [int(number) for number in question["inputs"]["number"]["data"]]
         answer = super().answer(question)
         data = answer["outputs"]["answer"]["data"]

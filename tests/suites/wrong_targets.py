@@ -16,9 +16,11 @@ from seatrial.isolation import clean_environ
 from seatrial.model import ModelDirectory
 from seatrial.requirement import Requirement
 from seatrial.target import Capability, DeployContext, Deployment, Fidelity, Limits, StopReport, Usage
+from seatrial.trial.measuring import LoadOrder
 from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess
 from seatrial_fixtures.targets.inprocess import _answers
+from seatrial_suites.benchmark import runs
 from seatrial_suites.conformance import asking, lives
 
 SERVER = Path(__file__).with_name("wrong_floor.py")
@@ -153,8 +155,12 @@ add("stopped-by-force", StopsInHaste, wrong="deaf", claims=BATCH | {"drain"})
 add("stops-nothing", StopsNothing)
 add("uses-nothing", UsesNothing)
 add("limits-otherwise", LimitsOtherwise)
+for kind in ("slips", "mixes-up", "caches", "slow"):
+    add(kind, wrong=kind, claims=BATCH)
 
 # What is waited for here never comes, or at once.
 asking.ANSWER_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
+# An overload shows from a hundred requests on.
+runs.LATENCY = LoadOrder(name="latency", rate=60.0, duration_s=2.0, warm_up_s=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -33,6 +34,12 @@ def run(  # noqa: PLR0917 - each is an option, given by name
         ),
     ] = None,
     profile: Annotated[str | None, typer.Option(help="How much is asked: smoke, standard or nightly.")] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Which suites are asked: conformance, benchmark, or all (the default).")
+    ] = None,
+    allow_remote: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="A host besides this machine that load may go to; repeats.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the trial's directory goes (default: seatrial-results).")
     ] = None,
@@ -62,6 +69,8 @@ def run(  # noqa: PLR0917 - each is an option, given by name
         "model": model,
         "target": target,
         "profile": profile,
+        "suite": suite,
+        "allow_remote": allow_remote,
         "out": str(out) if out else None,
         "require": True if require or runs_in_ci(os.environ) else None,
         "keep": keep or None,
@@ -88,6 +97,8 @@ def run_trial(settings: Settings, say: Progress) -> int:
 
     if not settings.general.target:
         settings = settings.with_given({"target": list(NO_DAEMON)}, "default of run")
+    if "seed" not in settings.given:
+        settings = settings.with_given({"seed": secrets.randbelow(1 << 31)}, "drawn")
         named: tuple[str, ...] = ()
     else:
         named = tuple(settings.general.target)

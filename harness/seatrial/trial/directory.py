@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from seatrial.errors import SeatrialError
-from seatrial.records import CheckRecord, DeploymentRecord, ErrorRecord, NotRunRecord, PhaseRecord, Record
+from seatrial.records import CheckRecord, DeploymentRecord, ErrorRecord, LoadRecord, NotRunRecord, PhaseRecord, Record
 
 KINDS: dict[str, type[Record]] = {
     "check": CheckRecord,
@@ -22,6 +22,7 @@ KINDS: dict[str, type[Record]] = {
     "not-run": NotRunRecord,
     "error": ErrorRecord,
     "deployment": DeploymentRecord,
+    "load": LoadRecord,
 }
 _KIND_OF = {kind: name for name, kind in KINDS.items()}
 

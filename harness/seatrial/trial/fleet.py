@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,10 @@ import msgspec
 
 from seatrial.client import AskTimeoutError, Client
 from seatrial.errors import DeploymentError, HarnessError, InfrastructureError, SeatrialError
+from seatrial.load.host_lock import HostLock
 from seatrial.model import ModelDirectory
 from seatrial.records import DeploymentRecord, ErrorRecord, FidelityRecord, PhaseRecord, Record
-from seatrial.target import DeployContext, Deployment, Progress, Target, cancel_prepare
+from seatrial.target import DeployContext, Deployment, Progress, Target, cancel_prepare, quiet
 from seatrial.wire import Refusal
 
 _FIRST_ANSWER_TIMEOUT_S = 60.0
@@ -44,6 +45,7 @@ class Fleet:
         began_s: the trial's beginning on the clock of `time.monotonic`, to which phases refer.
         progress: takes one line of what is happening.
         serial: one bring-up at a time.
+        lock: keeps bring-ups out of timed windows.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class Fleet:
         began_s: float,
         progress: Progress,
         serial: bool = False,
+        lock: HostLock | None = None,
     ) -> None:
         self._berths = berths
         self._model = model
         self._record = record
         self._began_s = began_s
         self._progress = progress
+        self._host = lock or HostLock()
         self._futures: dict[str, Future[Deployment]] = {}
         self._coming: dict[str, Deployment] = {}
         self._going_down: dict[str, Future[None]] = {}
@@ -102,6 +106,27 @@ class Fleet:
             if name in self._futures and name not in self._going_down:
                 self._going_down[name] = self._down_pool.submit(self._take_down, name)
 
+    @contextmanager
+    def hushed(self, name: str) -> Iterator[None]:
+        """Keep every other deployment that is up quiet during the block.
+
+        Raises:
+            HarnessError: one of them would not be quiet, which is no failure of the one that is measured.
+        """
+        with self._lock:
+            others = [
+                (other, future.result())
+                for other, future in self._futures.items()
+                if other != name and other not in self._going_down and future.done() and _came_up(future)
+            ]
+        with ExitStack() as stack:
+            for other, deployment in others:
+                try:
+                    stack.enter_context(quiet(deployment))
+                except SeatrialError as error:
+                    raise HarnessError(f"{other} cannot be kept quiet while {name} is measured: {error}") from error
+            yield
+
     def close(self) -> None:
         """Take everything down, also what is still coming up, and wait for it.
 
@@ -135,6 +160,10 @@ class Fleet:
             self._record(PhaseRecord(target=target, name=name, start_s=start_s, end_s=end_s))
 
     def _bring_up(self, name: str) -> Deployment:
+        with self._host.disturb(lambda line: self._progress(f"{name}: {line}")):
+            return self._deploy(name)
+
+    def _deploy(self, name: str) -> Deployment:
         berth = self._berths[name]
         deployment: Deployment | None = None
         try:
@@ -180,9 +209,13 @@ class Fleet:
 
     def _take_down(self, name: str) -> None:
         future = self._futures[name]
-        if future.cancelled() or future.exception() is not None:
+        if not _came_up(future):
             return
-        deployment = future.result()
+        # At the end of a trial it goes down at once, whoever measures.
+        with nullcontext() if self._closing.is_set() else self._host.disturb():
+            self._describe_and_undeploy(name, future.result())
+
+    def _describe_and_undeploy(self, name: str, deployment: Deployment) -> None:
         # A target is a plug-in and may raise what it likes: whatever it is, the next step must be done and the failure told.
         try:
             self._record(describe_deployment(name, deployment))
@@ -250,6 +283,10 @@ def describe_deployment(name: str, deployment: Deployment) -> DeploymentRecord:
         limits=limits,
         usage=usage,
     )
+
+
+def _came_up(future: Future[Deployment]) -> bool:
+    return not future.cancelled() and future.exception() is None
 
 
 def _describe_failure(name: str, what: str, error: Exception) -> ErrorRecord:

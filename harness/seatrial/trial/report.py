@@ -55,9 +55,12 @@ def finish_run(
 
 def summarise(trial: Trial, leftovers: Sequence[Leftover], command: Sequence[str], broken_off: str) -> RunResult:
     """Compute the result of a trial from its records."""
+    general = trial.settings.general
     tallies = gather(trial.directory.read_records())
     targets: dict[str, TargetResult] = {name: judge_target(tallies.get(name, Tally())) for name in trial.choice.targets}
-    verdict, codes, causes = judge_trial(targets, require=trial.settings.general.require, named=trial.choice.named)
+    verdict, codes, causes = judge_trial(
+        targets, require=general.require, named=trial.choice.named, nightly=general.profile == "nightly"
+    )
     duration_s = time.monotonic() - trial.began_s
     still_there = [left for left in leftovers if not left.is_gone]
     if broken_off:

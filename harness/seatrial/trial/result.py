@@ -12,6 +12,7 @@ from seatrial.records import (
     CheckRecord,
     DeploymentRecord,
     ErrorRecord,
+    LoadRecord,
     NotRunRecord,
     PhaseRecord,
     Record,
@@ -20,6 +21,8 @@ from seatrial.records import (
 )
 
 TargetStatus = Verdict | Literal["not-run"]
+LATENCY = "latency"
+"""Name of the load run that the headline figures are of."""
 _RAN = frozenset({"pass", "fail", "expected-failure", "invalid"})
 
 
@@ -32,6 +35,7 @@ class Tally:
     not_run: list[NotRunRecord] = field(default_factory=list)
     errors: list[ErrorRecord] = field(default_factory=list)
     deployments: list[DeploymentRecord] = field(default_factory=list)
+    loads: list[LoadRecord] = field(default_factory=list)
 
 
 def gather(records: Iterable[Record]) -> dict[str, Tally]:
@@ -50,6 +54,8 @@ def gather(records: Iterable[Record]) -> dict[str, Tally]:
                 tally.errors.append(record)
             case DeploymentRecord():
                 tally.deployments.append(record)
+            case LoadRecord():
+                tally.loads.append(record)
     return dict(tallies)
 
 
@@ -64,6 +70,7 @@ def judge_target(tally: Tally) -> TargetResult:
         checks=tuple(tally.checks),
         metrics=_measure(tally, last),
         deployments=tuple(tally.deployments),
+        loads=tuple(tally.loads),
         not_run=tuple(tally.not_run),
         errors=tuple(tally.errors),
         notes=_note(last),
@@ -86,11 +93,12 @@ def _judge(tally: Tally) -> TargetStatus:
 
 
 def judge_trial(
-    targets: Mapping[str, TargetResult], *, require: bool, named: Sequence[str]
+    targets: Mapping[str, TargetResult], *, require: bool, named: Sequence[str], nightly: bool = False
 ) -> tuple[Verdict, set[ExitCode], list[str]]:
     """Return the verdict, every exit code that holds, and the causes in words.
 
-    `named` are the targets that were named outright: what they lack is a failure, as everything is with `require`.
+    `named` are the targets that were named outright: what they lack is a failure, as everything is with `require`. A measurement
+    that is invalid is a cause with `require` or when `nightly`; else it is the verdict alone, for the machine was not fit.
     """
     codes: set[ExitCode] = set()
     causes: list[str] = []
@@ -107,7 +115,8 @@ def judge_trial(
             causes.append(f"{name}: nothing was asked of it")
         for check in result.checks:
             code = _code_of(check)
-            if code is not None:
+            tolerated = code is ExitCode.MEASUREMENT_INVALID and not (require or nightly)
+            if code is not None and not tolerated:
                 codes.add(code)
                 causes.append(f"{name}: {check.id} {check.title}: {check.status}")
     statuses = {result.status for result in targets.values()}
@@ -148,10 +157,25 @@ def _measure(tally: Tally, last: DeploymentRecord | None) -> dict[str, float | N
         if check.id == "R01":
             metrics["golden_cases"] = check.facts.get("cases")
             metrics["golden_right"] = check.facts.get("right")
+    metrics.update(_read_latency(tally.loads))
     if last is not None:
         metrics.update(last.usage)
         metrics["update_downtime_s"] = last.phases_s.get("update-downtime")
     return metrics
+
+
+def _read_latency(loads: Sequence[LoadRecord]) -> dict[str, float | None]:
+    """Return the headline of the last latency run that is valid; nothing when there is none."""
+    valid = [each.result for each in loads if each.name == LATENCY and each.result.valid]
+    if not valid:
+        return {}
+    times = valid[-1].response_time_s
+    return {
+        "rate_per_s": valid[-1].rate.scheduled,
+        "response_time_p50_s": times.p50,
+        "response_time_p95_s": times.p95,
+        "response_time_p99_s": times.p99,
+    }
 
 
 def _note(last: DeploymentRecord | None) -> tuple[str, ...]:

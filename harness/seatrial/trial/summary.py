@@ -8,6 +8,7 @@ from pathlib import Path
 from seatrial.records import RunResult, TargetResult
 
 _NONE = "-"
+_QUANTILES = ("p50", "p99")
 _PHASES = ("build", "publish", "start", "ready", "first-answer")
 
 
@@ -22,7 +23,11 @@ def render_summary(run: RunResult, directory: Path) -> str:
         "memory MB",
         "fidelity",
     ]
-    rows = [[name, *(column(result) for column in _COLUMNS)] for name, result in run.targets.items()]
+    columns = list(_COLUMNS)
+    if any(result.loads for result in run.targets.values()):
+        header[4:4] = [f"{quantile} ms" for quantile in _QUANTILES]
+        columns[3:3] = [_show_latency(quantile) for quantile in _QUANTILES]
+    rows = [[name, *(column(result) for column in columns)] for name, result in run.targets.items()]
     parts = [_align([header, *rows]), ""]
     parts += [line for name, result in run.targets.items() for line in _explain(name, result)]
     parts += [f"left behind: {left.kind} {left.id}: {left.how}" for left in run.leftovers]
@@ -61,6 +66,14 @@ def _show_phase(phase: str) -> Callable[[TargetResult], str]:
     def show(result: TargetResult) -> str:
         seconds = result.phases_s.get(phase)
         return _NONE if seconds is None else f"{seconds:.2f}"
+
+    return show
+
+
+def _show_latency(quantile: str) -> Callable[[TargetResult], str]:
+    def show(result: TargetResult) -> str:
+        seconds = result.metrics.get(f"response_time_{quantile}_s")
+        return _NONE if seconds is None else f"{seconds * 1e3:.1f}"
 
     return show
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from seatrial import registry
 from seatrial.errors import HarnessError, SeatrialError, UsageError
+from seatrial.load.host_lock import HostLock
 from seatrial.model import ModelDirectory
 from seatrial.model_source import ModelSource, build_model, find_model
 from seatrial.owner import Leftover, Owner, OwnerClient
@@ -46,6 +47,7 @@ class Trial:
         models: directories of the model's versions, the one to deploy first.
         fleet: the deployments.
         model_record: which model is on trial.
+        lock: keeps this machine at rest while something is timed.
         lacking: unmet requirements by target; a target in it is not deployed.
     """
 
@@ -67,6 +69,7 @@ class Trial:
         self.models = tuple(models)
         self.began_s = began_s
         self.record = record
+        self.lock = HostLock()
         self._ownership = ownership
         self._progress = progress
         self.lacking = {name: self._list_lacking(name) for name in choice.targets}
@@ -80,6 +83,7 @@ class Trial:
             began_s=began_s,
             progress=progress,
             serial=settings.general.serial,
+            lock=self.lock,
         )
 
     @property
@@ -159,6 +163,10 @@ class Trial:
         for name, lacking in self.lacking.items():
             for each in lacking:
                 self.record(NotRunRecord(target=name, name=each.name, detail=each.detail, fix=each.fix))
+
+    def say(self, line: str) -> None:
+        """Tell one line of what is happening."""
+        self._progress(line)
 
     def take_down(self) -> None:
         """Take every deployment down and remove what it worked in."""

@@ -14,6 +14,7 @@ from seatrial.model import Case, ModelDirectory
 from seatrial.target import Deployment
 from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask, ask_cases, describe_wrong
 
+pytestmark = pytest.mark.conformance
 _MAX_BATCH_CASES = 16
 
 

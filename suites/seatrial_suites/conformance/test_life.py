@@ -24,6 +24,7 @@ from seatrial_suites.conformance.asking import (
 )
 from seatrial_suites.conformance.claims import read_claims
 
+pytestmark = pytest.mark.conformance
 _READY_TIMEOUT_S = 180.0
 _GRACE_S = 30.0
 

@@ -1,0 +1,118 @@
+"""Timed windows on one machine: one at a time, and nothing of any trial beside them.
+
+Two files hold it, locked as flock(2) does, so that a process that dies lets go. Who disturbs (deploys, asks) shares the second;
+who measures holds both alone. The first is a turnstile: whoever waits to measure holds it, so that newcomers do not pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from seatrial.errors import HarnessError
+
+PATIENCE_S: Final = 1800.0
+_POLL_S: Final = 0.05
+_SAID_AFTER_S: Final = 1.0
+_OPEN: Final = os.O_RDWR | os.O_CLOEXEC
+
+
+class HostLock:
+    """The machine's, for every user of it.
+
+    Args:
+        directory: where the files lie; the machine's temporary directory when None.
+        patience_s: how long either side waits.
+    """
+
+    def __init__(self, directory: Path | None = None, *, patience_s: float = PATIENCE_S) -> None:
+        self._directory = directory or Path(tempfile.gettempdir())
+        self._patience_s = patience_s
+        self._guard = threading.Lock()
+        self._joining = threading.Lock()
+        self._sharers = 0
+        self._held: contextlib.ExitStack | None = None
+
+    @contextlib.contextmanager
+    def disturb(self, say: Callable[[str], None] = lambda _line: None) -> Iterator[None]:
+        """Wait while something is measured, and keep others from measuring during the block.
+
+        Blocks of one process may overlap: while one is under way, others begin at once, for it may be waiting for them.
+
+        Raises:
+            HarnessError: something is measured for longer than `patience_s`.
+        """
+        with self._joining:
+            with self._guard:
+                joined = self._sharers > 0
+                self._sharers += joined
+            if not joined:
+                held = contextlib.ExitStack()
+                with self._open("turnstile") as turnstile:
+                    self._lock(turnstile, fcntl.LOCK_SH, say)
+                    self._lock(held.enter_context(self._open("window")), fcntl.LOCK_SH, say)
+                with self._guard:
+                    self._held, self._sharers = held, self._sharers + 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._sharers -= 1
+                if not self._sharers and self._held is not None:
+                    self._held.close()
+                    self._held = None
+
+    @contextlib.contextmanager
+    def measure(self, say: Callable[[str], None] = lambda _line: None) -> Iterator[None]:
+        """Wait until nothing disturbs and nobody measures, and hold both off during the block.
+
+        Raises:
+            HarnessError: the machine does not come to rest within `patience_s`.
+        """
+        with self._open("turnstile") as turnstile, self._open("window") as window:
+            self._lock(turnstile, fcntl.LOCK_EX, say)
+            self._lock(window, fcntl.LOCK_EX, say)
+            yield
+
+    def _lock(self, file: int, how: int, say: Callable[[str], None]) -> None:
+        began_s, said = time.monotonic(), False
+        while True:
+            try:
+                fcntl.flock(file, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waited_s = time.monotonic() - began_s
+            else:
+                return
+            if waited_s > self._patience_s:
+                raise HarnessError(
+                    f"another trial or load run has this machine for {waited_s:.0f} s already",
+                    fix="let it end, or end it: two at a time would measure one another",
+                )
+            if waited_s > _SAID_AFTER_S and not said:
+                said = True
+                say("waiting until nothing else of a trial or load run uses this machine")
+            time.sleep(_POLL_S)
+
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[int]:
+        path = self._directory / f".seatrial-{name}.lock"
+        try:
+            # Without O_CREAT first: in a sticky directory the kernel may refuse it to whoever does not own the file.
+            file = os.open(path, _OPEN)
+        except FileNotFoundError:
+            file = os.open(path, _OPEN | os.O_CREAT, 0o666)
+            with contextlib.suppress(OSError):
+                path.chmod(0o666)
+        except PermissionError as error:
+            raise HarnessError(f"the machine's lock {path} cannot be opened: {error}", fix=f"remove {path}") from error
+        try:
+            yield file
+        finally:
+            os.close(file)

@@ -1,0 +1,147 @@
+"""Load on a target of a trial: in a window of its own, every answer checked, again when it was no measurement."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from seatrial.errors import SeatrialError
+from seatrial.load.measuring import measure_load
+from seatrial.load.plan import ANSWERS_FILE, SCHEDULE_FILE, WARM_UP_FILE, Destination, Plan
+from seatrial.load.questions import Questions, pick_cases
+from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
+from seatrial.records import LoadRecord
+from seatrial.target import Deployment, Usage
+
+if TYPE_CHECKING:
+    from seatrial.load.result import LoadResult
+    from seatrial.trial.trial import Trial
+
+ATTEMPTS: Final = 3
+_PLAN: Final = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOrder:
+    """What load is put on.
+
+    Args:
+        name: what it is for; names the record and the samples.
+        rate: open loop: requests a second.
+        arrivals: open loop: the law, as in `seatrial load --arrivals`.
+        users: closed loop, where there is no rate.
+        duration_s: of the timed window.
+        warm_up_s: before it.
+        timeout_s: for one request.
+        seed: of the schedule: with the same one every target is asked at the same times.
+        cases: how many of the golden cases are asked; 0 all that can be told apart.
+    """
+
+    name: str
+    rate: float | None = None
+    arrivals: str = "poisson"
+    users: int = 0
+    duration_s: float = 10.0
+    warm_up_s: float = 3.0
+    timeout_s: float = 10.0
+    seed: int = 1
+    cases: int = 0
+
+
+def measure_target(
+    trial: Trial, name: str, deployment: Deployment, order: LoadOrder, idle: Callable[[], None] = lambda: None
+) -> LoadRecord:
+    """Put load on a target while nothing else of any trial uses the machine, and return the last attempt's record.
+
+    A run that is no measurement is made again, at most twice; every attempt is recorded.
+
+    Raises:
+        SeatrialError: the machine did not come to rest, the endpoint may not be loaded, the pacer broke.
+    """
+    manifest = deployment.model.manifest
+    cases = pick_cases(deployment.model.cases, manifest)
+    questions = Questions(
+        endpoint=deployment.endpoint,
+        manifest=manifest,
+        cases=cases[: order.cases] if order.cases else cases,
+        allowed=tuple(trial.settings.general.allow_remote),
+    )
+    schedule = _draw(order)
+    for attempt in range(1, ATTEMPTS + 1):
+        directory = _make_directory(trial.directory.path / "samples", f"{name}-{order.name}")
+        with trial.lock.measure(trial.say), trial.fleet.hushed(name):
+            idle()
+            before = _read_usage(deployment)
+            result = _run(questions, schedule, order, directory)
+            after = _read_usage(deployment)
+        record = LoadRecord(
+            target=name,
+            name=order.name,
+            attempt=attempt,
+            result=result,
+            network_path=deployment.endpoint.path,
+            wire=deployment.endpoint.wire,
+            cases=len(questions.cases),
+            usage=_compare_usage(before, after),
+            samples=str(directory.relative_to(trial.directory.path)),
+        )
+        trial.record(record)
+        if result.valid or attempt == ATTEMPTS:
+            break
+        trial.say(f"{name}: {order.name}: no measurement ({result.reasons[0].code}), once more")
+    return record
+
+
+def _make_directory(parent: Path, name: str) -> Path:
+    """Return a new directory: an attempt that broke off has left its own."""
+    parent.mkdir(exist_ok=True)
+    directory = parent / f"{name}-{1 + sum(1 for _ in parent.glob(f'{name}-*'))}"
+    directory.mkdir()
+    return directory
+
+
+def _draw(order: LoadOrder) -> Schedule | None:
+    if order.rate is None:
+        return None
+    law = parse_arrivals(order.arrivals, order.rate, order.duration_s)
+    return make_schedule(law, duration_s=order.duration_s, seed=order.seed)
+
+
+def _run(questions: Questions, schedule: Schedule | None, order: LoadOrder, directory: Path) -> LoadResult:
+    import msgspec
+
+    plan = msgspec.structs.replace(
+        _PLAN,
+        mode="open" if schedule else "closed",
+        users=order.users,
+        duration_s=order.duration_s,
+        warm_up_s=order.warm_up_s,
+        timeout_s=order.timeout_s,
+        connections=4,
+    )
+    result = measure_load(plan, schedule, directory=directory, questions=questions, requested=order.rate)
+    for each in (SCHEDULE_FILE, WARM_UP_FILE):
+        (directory / each).unlink(missing_ok=True)
+    if not (result.wrong or result.errors):
+        (directory / ANSWERS_FILE).unlink(missing_ok=True)
+    return result
+
+
+def _read_usage(deployment: Deployment) -> Usage:
+    with contextlib.suppress(SeatrialError):
+        return deployment.measure_usage()
+    return Usage()
+
+
+def _compare_usage(before: Usage, after: Usage) -> dict[str, float | None]:
+    def subtract(first: float | None, last: float | None) -> float | None:
+        return None if first is None or last is None else last - first
+
+    return {
+        "cpu_s": subtract(before.cpu_s, after.cpu_s),
+        "throttled_periods": subtract(before.throttled_periods, after.throttled_periods),
+        "memory_peak_bytes": after.memory_peak_bytes,
+    }

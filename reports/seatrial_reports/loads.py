@@ -1,0 +1,67 @@
+"""Load runs as reports show them: a line a run, with a dash and the reason where there is no figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seatrial.load.result import LoadResult, Reason
+from seatrial.records import LoadRecord, RunResult
+from seatrial_reports.quantities import Figure, dash
+
+QUANTILES = ("p50", "p90", "p95", "p99", "p99.9", "max")
+_UNKNOWN = "the technology does not tell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadLine:
+    """One run; `times` are response times in the order of `QUANTILES`, milliseconds, from the intended send on."""
+
+    target: str
+    name: str
+    state: str
+    """`valid`, `saturated` or `invalid`."""
+    load: str
+    times: tuple[Figure, ...]
+    right: Figure
+    wrong: int
+    failed: int
+    throttled: Figure
+    network_path: str
+    reasons: tuple[Reason, ...]
+
+
+def list_loads(run: RunResult) -> list[LoadLine]:
+    """Return the load runs of all targets, each attempt."""
+    return [_describe(record) for result in run.targets.values() for record in result.loads]
+
+
+def _describe(record: LoadRecord) -> LoadLine:
+    result = record.result
+    attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
+    right = result.outcomes.get("answered", 0)
+    return LoadLine(
+        target=record.target,
+        name=f"{record.name}{attempt}",
+        state="saturated" if result.saturated else "valid" if result.valid else "invalid",
+        load=f"{result.arrivals}, {result.duration_s:g} s",
+        times=_list_times(result),
+        right=Figure(text=f"{right} of {result.requests}", value=right / max(result.requests, 1)),
+        wrong=result.wrong,
+        failed=result.errors + result.censored,
+        throttled=_count(record.usage.get("throttled_periods")),
+        network_path=f"{record.network_path}, {record.wire}",
+        reasons=result.reasons,
+    )
+
+
+def _list_times(result: LoadResult) -> tuple[Figure, ...]:
+    times = result.response_time_s
+    found = (times.p50, times.p90, times.p95, times.p99, times.p99_9, times.max)
+    why = "too few requests for this quantile" if result.valid else "the run is no measurement"
+    return tuple(
+        dash(why) if value is None else Figure(text=f"{value * 1e3:.2f} ms", value=value * 1e3) for value in found
+    )
+
+
+def _count(value: float | None) -> Figure:
+    return dash(_UNKNOWN) if value is None else Figure(text=f"{value:.0f}", value=value)

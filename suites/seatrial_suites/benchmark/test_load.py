@@ -1,0 +1,66 @@
+"""Load: how long answers take at a rate that is the same for every target, and whether they are right meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from seatrial.checks import check
+from seatrial.load.result import LoadResult
+from seatrial_suites.benchmark import runs
+from seatrial_suites.benchmark.runs import PART_E, Load, run_once
+
+pytestmark = pytest.mark.benchmark
+
+
+@check(
+    "P01",
+    "response times at a fixed rate",
+    profile="standard",
+    sentence="Response times at a fixed rate are reported, from the intended send on, with what was not answered counted in.",
+    source=f"{PART_E}, P01",
+)
+def test_response_times(
+    request: pytest.FixtureRequest, seatrial_target: str, seatrial_load: Load, seatrial_facts: dict[str, Any]
+) -> None:
+    """It fails when the server cannot keep up, or no answer is right: then there is no latency to speak of."""
+    record = run_once(request, seatrial_target, seatrial_load, runs.LATENCY)
+    result = record.result
+    times = result.response_time_s
+    seatrial_facts.update(
+        rate_per_s=result.rate.scheduled,
+        requests=result.requests,
+        p50_s=times.p50,
+        p95_s=times.p95,
+        p99_s=times.p99,
+        max_s=times.max,
+        errors=result.errors,
+        censored=result.censored,
+        throttled_periods=record.usage.get("throttled_periods"),
+    )
+    assert not result.saturated, f"{result.reasons[0].message} at {runs.LATENCY.rate:g} requests a second"
+    assert times.p50 is not None, f"of {result.requests} requests none was answered right: {_describe(result)}"
+
+
+@check(
+    "P04",
+    "answers under load are right",
+    profile="standard",
+    sentence="Under load every request gets a whole answer, the model's own, to the question that it asked.",
+    source=f"{PART_E}, P04",
+)
+def test_answers_under_load(
+    request: pytest.FixtureRequest, seatrial_target: str, seatrial_load: Load, seatrial_facts: dict[str, Any]
+) -> None:
+    """Questions vary and differ pairwise in their answers, so that another's answer, or an old one, is a wrong one."""
+    record = run_once(request, seatrial_target, seatrial_load, runs.LATENCY)
+    result = record.result
+    seatrial_facts.update(requests=result.requests, wrong=result.wrong, mixed_up=result.mixed_up, cases=record.cases)
+    not_right = result.requests - result.outcomes.get("answered", 0)
+    assert not_right == result.mixed_up == 0, _describe(result)
+
+
+def _describe(result: LoadResult) -> str:
+    counts = ", ".join(f"{count} {name}" for name, count in result.outcomes.items())
+    return "; ".join([f"of {result.requests} requests {counts}", *result.examples])

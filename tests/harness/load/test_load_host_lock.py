@@ -1,0 +1,139 @@
+"""Timed windows: one at a time on a machine, with nothing of any trial beside them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seatrial.errors import HarnessError
+from seatrial.load.host_lock import HostLock
+
+HOLDER = """
+import sys, pathlib
+from seatrial.load.host_lock import HostLock
+lock = HostLock(pathlib.Path(sys.argv[1]))
+with getattr(lock, sys.argv[2])():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> HostLock:
+    return HostLock(tmp_path, patience_s=0.3)
+
+
+@pytest.fixture
+def measuring(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    yield from hold(tmp_path, "measure")
+
+
+@pytest.fixture
+def disturbing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    yield from hold(tmp_path, "disturb")
+
+
+def hold(directory: Path, how: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock until its input ends, or it does."""
+    argv = [sys.executable, "-c", HOLDER, str(directory), how]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as popen:
+        assert popen.stdout is not None
+        assert popen.stdout.readline() == "held\n"
+        yield popen
+        popen.kill()
+
+
+@pytest.mark.parametrize("how", ["measure", "disturb"])
+def test_nothing_goes_on_beside_a_measurement(lock: HostLock, measuring: subprocess.Popen[str], how: str) -> None:
+    with pytest.raises(HarnessError, match="has this machine for"), getattr(lock, how)():
+        pass
+
+
+def test_nothing_is_measured_beside_what_disturbs(lock: HostLock, disturbing: subprocess.Popen[str]) -> None:
+    with lock.disturb():
+        pass
+    with pytest.raises(HarnessError, match="has this machine for"), lock.measure():
+        pass
+
+
+def test_whoever_waits_says_so_and_goes_on_when_the_other_dies(
+    tmp_path: Path, measuring: subprocess.Popen[str]
+) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        measuring.kill()
+
+    with HostLock(tmp_path, patience_s=30.0).measure(say):
+        pass
+
+    assert said == ["waiting until nothing else of a trial or load run uses this machine"]
+
+
+def test_newcomers_do_not_pass_whoever_waits_to_measure(tmp_path: Path, disturbing: subprocess.Popen[str]) -> None:
+    """What another process does waits behind a measurement that waits itself."""
+    order: list[str] = []
+    waits = threading.Event()
+
+    def measure() -> None:
+        with HostLock(tmp_path, patience_s=30.0).measure(lambda _line: waits.set()):
+            order.append("measured")
+
+    def disturb() -> None:
+        with HostLock(tmp_path, patience_s=30.0).disturb(lambda _line: blocked.set()):
+            order.append("disturbed")
+
+    blocked = threading.Event()
+    threads = [threading.Thread(target=measure)]
+    threads[0].start()
+    assert waits.wait(20.0)
+    threads.append(threading.Thread(target=disturb))
+    threads[1].start()
+    assert blocked.wait(20.0)
+    assert order == []
+    disturbing.kill()
+    for thread in threads:
+        thread.join(20.0)
+    assert order == ["measured", "disturbed"]
+
+
+def test_blocks_of_one_process_join_even_while_another_waits(tmp_path: Path) -> None:
+    """A test that waits for a bring-up of its own process must not wait for ever."""
+    lock = HostLock(tmp_path, patience_s=30.0)
+    with lock.disturb():
+        other = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(tmp_path), "measure"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            deadline = time.monotonic() + 20.0
+            while is_free(tmp_path) and time.monotonic() < deadline:
+                pass
+            assert not is_free(tmp_path), "the other has not got to the turnstile"
+            joined = threading.Thread(target=lambda: enter(lock))
+            joined.start()
+            joined.join(10.0)
+            assert not joined.is_alive()
+        finally:
+            other.kill()
+            other.communicate()
+
+
+def enter(lock: HostLock) -> None:
+    with lock.disturb():
+        pass
+
+
+def is_free(directory: Path) -> bool:
+    """Whether a newcomer could get in at once."""
+    try:
+        enter(HostLock(directory, patience_s=0.0))
+    except HarnessError:
+        return False
+    return True

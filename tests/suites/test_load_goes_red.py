@@ -1,0 +1,87 @@
+"""The benchmark suite over specimens: wrong answers under load are found, whether or not the machine is fit to measure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seatrial.records import TargetResult, decode_run
+
+WRONG = ("slips", "mixes-up", "caches")
+SLOW = "slow"
+FIT = {"pass", "invalid"}
+"""What a check says of a right server here: of a machine that others use it may well be that nothing can be measured on it."""
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TargetResult]:
+    """One trial that puts load on all specimens."""
+    directory = tmp_path_factory.mktemp("load")
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_targets"]
+    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
+    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
+    env |= {"PYTHONPATH": str(Path(__file__).parent)}
+    names = ",".join(["right", SLOW, *WRONG])
+    options = ["--target", names, "--seatrial-profile", "standard", "--seatrial-suite", "benchmark"]
+    done = subprocess.run(
+        [*argv, "--pyargs", "seatrial_suites", *options],
+        cwd=directory,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    (path,) = (directory / "seatrial-results").glob("*/run.json")
+    run: Any = decode_run(path.read_bytes())
+    assert run.leftovers == ()
+    return dict(run.targets)
+
+
+def read_statuses(result: TargetResult) -> dict[str, str]:
+    return {check.id: check.status for check in result.checks}
+
+
+def test_a_right_server_is_right_under_load(measured: dict[str, TargetResult]) -> None:
+    result = measured["right"]
+
+    assert set(read_statuses(result).values()) <= FIT
+    for load in result.loads:
+        assert load.result.outcomes == {"answered": load.result.requests}
+        assert load.result.checked
+    assert (result.metrics.get("response_time_p50_s") is not None) == result.loads[-1].result.valid
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_answers_are_counted_whether_or_not_times_are_valid(measured: dict[str, TargetResult], name: str) -> None:
+    result = measured[name]
+
+    assert read_statuses(result)["P04"] in {"fail", "invalid"}
+    for load in result.loads:
+        # Each twentieth, some of them before the window; or all but those that ask what was asked first.
+        few, many = load.result.requests / 20 - 2, load.result.requests * 0.85
+        wrong = load.result.wrong
+        assert wrong >= many if name == "caches" else few <= wrong <= few + 4, load.result.outcomes
+        assert (load.result.mixed_up > 0) == (name != "slips")
+        assert load.result.examples
+
+
+def test_a_wrong_answer_is_no_answer_to_speak_of_the_times_of(measured: dict[str, TargetResult]) -> None:
+    for load in measured["slips"].loads:
+        if load.result.valid:
+            assert read_statuses(measured["slips"]) == {"P01": "pass", "P04": "fail"}
+
+
+def test_a_server_that_cannot_keep_up_is_said_to(measured: dict[str, TargetResult]) -> None:
+    result = measured[SLOW]
+    status = read_statuses(result)["P01"]
+
+    assert status in {"fail", "invalid"}
+    if status == "fail":
+        assert "could not keep up" in next(check.message for check in result.checks if check.id == "P01")
+        assert result.loads[-1].result.saturated
