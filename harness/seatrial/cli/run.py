@@ -97,11 +97,11 @@ def run_trial(settings: Settings, say: Progress) -> int:
 
     if not settings.general.target:
         settings = settings.with_given({"target": list(NO_DAEMON)}, "default of run")
-    if "seed" not in settings.given:
-        settings = settings.with_given({"seed": secrets.randbelow(1 << 31)}, "drawn")
         named: tuple[str, ...] = ()
     else:
         named = tuple(settings.general.target)
+    if "seed" not in settings.given:
+        settings = settings.with_given({"seed": secrets.randbelow(1 << 31)}, "drawn")
     choose(settings.general.target, ())  # a wrong name is said before anything begins
     console = Console(settings, named, say)
     with _without_pytest_environment():
