@@ -13,12 +13,18 @@ from seatrial.load.result import Interval, Quantiles
 Times = npt.NDArray[np.int64]
 """Nanoseconds, shape (samples,)."""
 
+FOREVER_NS: Final = 1 << 60
+"""Longer than any run: where a request that was not answered (in time, or right) ranks among those that were."""
 FEWEST: Final = {0.5: 2, 0.9: 10, 0.95: 20, 0.99: 100, 0.999: 10_000}
 """Samples below which a quantile is not given: it would be the largest sample, or next to it."""
 _BATCHES = 20
-# Independent bursts beyond a quantile. With few of them the estimate of the variance is itself uncertain, by as much as that
-# of a third as many degrees of freedom: with that, intervals hold what they promise (scripts/measure_intervals.py).
-_FEWEST_BEYOND = 6
+# Independent bursts beyond a quantile; with fewer nothing can be said at all.
+_FEWEST_BEYOND = 2
+# Where bursts that reach the tail happen to be few, the quantile comes out low and so does the estimate of how much neighbours
+# are alike, which is therefore taken for half as much again. With few bursts that estimate is itself uncertain, by as much as
+# that of a third as many degrees of freedom. With both, intervals hold what they promise (scripts/measure_intervals.py).
+_ALIKE_FACTOR = 1.5
+_BURSTS_PER_DEGREE = 3
 
 
 def find_quantile(times: Times, p: float) -> int | None:
@@ -56,40 +62,61 @@ def find_interval(times_in_order: Times, p: float, confidence: float = 0.95) -> 
 
     Neighbours are alike (a queue that is long stays long for a while), so the variance of the share above the quantile is
     estimated from the means of twenty batches (Law, Simulation Modeling and Analysis, 9.5), never below that of independent
-    samples; the interval of the share is Wilson's with so many samples less,
-    and its ends are read off the ordered samples. None when there are too few samples.
+    samples; the interval of the share is Wilson's with so many samples less, and its ends are read off the ordered samples.
+    None when there are too few samples, or so few that an end would lie beyond the largest or the smallest of them. What
+    did not happen within the samples, such as a stall that comes once in twice their time, no interval can know of.
     """
     count = len(times_in_order)
-    place = find_quantile(times_in_order, p)
-    if place is None or count < _BATCHES**2:
+    if find_quantile(times_in_order, p) is None or count < _BATCHES**2:
         return None
     # Bursts that reach the tail are few; how long they last is known better from those that reach a little less far.
-    inflation = max(
-        _find_inflation(times_in_order, share) for share in (p, max(1 - 5 * (1 - p), 0.5), max(1 - 25 * (1 - p), 0.5))
-    )
+    levels = dict.fromkeys((p, max(1 - 5 * (1 - p), 0.5), max(1 - 25 * (1 - p), 0.5)))
+    quantiles = [find_quantile(times_in_order, level) or 0 for level in levels]
+    inflation = max(_find_inflation(times_in_order > each) for each in quantiles)
     effective = count / inflation
     beyond = effective * min(p, 1 - p)
     if beyond < _FEWEST_BEYOND:
         return None
-    score = _student(confidence, min(_BATCHES - 1, beyond / 3))
+    score = _student(confidence, min(_BATCHES - 1, beyond / _BURSTS_PER_DEGREE))
     centre = (p + score**2 / (2 * effective)) / (1 + score**2 / effective)
     half = score * math.sqrt(p * (1 - p) / effective + score**2 / (4 * effective**2)) / (1 + score**2 / effective)
-    ordered = np.sort(times_in_order)
-    low = min(max(math.floor((centre - half) * count), 0), count - 1)
-    high = min(max(math.ceil((centre + half) * count), 0), count - 1)
+    low, high = math.floor((centre - half) * count), math.ceil((centre + half) * count)
+    if low < 1 or high >= count - 1:
+        return None
+    ordered = np.partition(times_in_order, (low, high))
     return Interval(low=int(ordered[low]) / 1e9, high=int(ordered[high]) / 1e9, confidence=confidence)
 
 
-def _find_inflation(times_in_order: Times, share: float) -> float:
-    """Return how much less the samples tell of a quantile than as many independent ones would, 1 or more."""
-    place = find_quantile(times_in_order, share)
-    if place is None:
-        return 1.0
-    above = times_in_order > place
-    length = len(above) // _BATCHES
-    batches = above[: length * _BATCHES].reshape(_BATCHES, length).mean(axis=1)
-    mean = float(above.mean())
-    return max(1.0, float(batches.var(ddof=1)) * length / max(mean * (1 - mean), 1.0 / len(above)))
+def find_share_interval(flags_in_order: npt.NDArray[np.bool_], confidence: float = 0.95) -> tuple[float, float] | None:
+    """Return a confidence interval of the share that is true, from 0 to 1, for samples in the order in which they were taken.
+
+    Byar's approximation of the exact interval of a Poisson count (Breslow and Day, Statistical Methods in Cancer Research,
+    volume 2, 1987, 2.3), wider than a binomial one and right for few and for none, with so many samples less as neighbours
+    are alike. None when there are too few samples.
+    """
+    count = len(flags_in_order)
+    if count < _BATCHES**2:
+        return None
+    found = int(np.count_nonzero(flags_in_order))
+    rarer = min(found, count - found)
+    inflation = _find_inflation(flags_in_order)
+    score, bursts = _student(confidence, _BATCHES - 1), rarer / inflation
+    low = _find_poisson_bound(bursts, -score) * inflation / count if rarer else 0.0
+    high = min(_find_poisson_bound(bursts + 1, score) * inflation / count, 1.0)
+    return (low, high) if rarer == found else (1 - high, 1 - low)
+
+
+def _find_poisson_bound(events: float, score: float) -> float:
+    return events * max(1 - 1 / (9 * events) + score / (3 * math.sqrt(events)), 0.0) ** 3
+
+
+def _find_inflation(flags_in_order: npt.NDArray[np.bool_]) -> float:
+    """Return how much less the samples tell of the share that is true than as many independent ones would, 1 or more."""
+    length = len(flags_in_order) // _BATCHES
+    batches = flags_in_order[: length * _BATCHES].reshape(_BATCHES, length).mean(axis=1)
+    mean = float(flags_in_order.mean())
+    alike = float(batches.var(ddof=1)) * length / max(mean * (1 - mean), 1.0 / len(flags_in_order))
+    return 1 + _ALIKE_FACTOR * max(alike - 1, 0.0)
 
 
 def _student(confidence: float, degrees: float) -> float:
