@@ -1,6 +1,10 @@
 """Measures how often the intervals of quantiles hold the true value: nominal 95 %, on servers whose law is known.
 
 python scripts/measure_intervals.py --runs 500 --samples 20000
+python scripts/measure_intervals.py --runs 500 --stopping
+
+With --stopping a run ends as soon as its rule says, at the latest after --samples requests. Bounds are multiples of the true
+value: the nearer, the more a decision depends on chance.
 """
 
 from __future__ import annotations
@@ -8,17 +12,23 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.load.quantiles import find_interval
+from seatrial.load.stopping import StopRule, WatchedQuantile, judge_stop, plan_looks
 
 Floats = npt.NDArray[np.float64]
 PROBABILITIES = (0.5, 0.95, 0.99)
 LOAD = 0.7
+RATE = 500
+"""Requests a second, for the times of the looks."""
+BOUNDS = (None, 0.8, 0.95, 1.0, 1.05, 1.1, 1.25, 2.0)
 
 
 def draw_lognormal(rng: np.random.Generator, count: int) -> Floats:
@@ -67,20 +77,55 @@ SERVERS: dict[str, tuple[Callable[[np.random.Generator, int], Floats], Callable[
 }
 
 
-def measure(name: str, p: float, *, runs: int, samples: int, seed: int = 1) -> tuple[int, int, float]:
-    """Return how many intervals were given, how many hold the true quantile, and their median width relative to it."""
-    draw, find = SERVERS[name]
-    truth = find(p)
-    given, held, widths = 0, 0, []
+class Held(NamedTuple):
+    """How intervals held."""
+
+    given: int
+    held: int
+    width: float
+    """Median, relative to the true quantile."""
+    samples: int = 0
+    """Median, when it stopped."""
+    why: Counter[str] | None = None
+
+
+def draw_runs(name: str, *, runs: int, samples: int, seed: int = 1) -> Iterator[npt.NDArray[np.int64]]:
+    """Return the times of each run, nanoseconds."""
+    draw = SERVERS[name][0]
     for stream in np.random.SeedSequence(seed).spawn(runs):
-        times = draw(np.random.default_rng(stream), samples)
-        interval = find_interval((times * 1e9).astype(np.int64), p)
-        if interval is None:
-            continue
-        given += 1
-        held += interval.low <= truth <= interval.high
-        widths.append((interval.high - interval.low) / truth)
-    return given, held, float(np.median(widths)) if widths else math.nan
+        yield (draw(np.random.default_rng(stream), samples) * 1e9).astype(np.int64)
+
+
+def measure(name: str, p: float, *, runs: int, samples: int, seed: int = 1) -> Held:
+    """Return how the intervals of as many samples held the true quantile."""
+    truth = SERVERS[name][1](p)
+    found = [find_interval(times, p) for times in draw_runs(name, runs=runs, samples=samples, seed=seed)]
+    given = [each for each in found if each is not None]
+    widths = [(each.high - each.low) / truth for each in given]
+    held = sum(each.low <= truth <= each.high for each in given)
+    return Held(len(given), held, float(np.median(widths)) if widths else math.nan)
+
+
+def measure_stopping(name: str, p: float, bound: float | None, *, runs: int, samples: int, seed: int = 1) -> Held:
+    """Return how the intervals held when runs stopped by the rule, the objective's bound at a multiple of the true quantile."""
+    truth = SERVERS[name][1](p)
+    rule = StopRule(quantiles=(WatchedQuantile(p=p, bound_ms=None if bound is None else truth * 1e3 * bound),))
+    looks = plan_looks(samples / RATE)
+    given, held, widths, counts, why = 0, 0, [], [], Counter[str]()
+    for times in draw_runs(name, runs=runs, samples=samples, seed=seed):
+        for look, at_s in enumerate(looks):
+            seen = times[: int(at_s * RATE)]
+            verdict = judge_stop(seen, rule, look=look, looks=len(looks))
+            if verdict.stop:
+                break
+        why[verdict.why] += 1
+        counts.append(len(seen))
+        interval = find_interval(seen, p, verdict.confidence)
+        if interval is not None:
+            given += 1
+            held += interval.low <= truth <= interval.high
+            widths.append((interval.high - interval.low) / truth)
+    return Held(given, held, float(np.median(widths)) if widths else math.nan, int(np.median(counts)), why)
 
 
 def main() -> None:
@@ -88,14 +133,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--samples", type=int, default=20_000)
+    parser.add_argument("--stopping", action="store_true")
+    parser.add_argument("--server", choices=SERVERS, action="append", help="default: all")
     options = parser.parse_args()
-    for name in SERVERS:
+    for name in options.server or SERVERS:
         for p in PROBABILITIES:
-            given, held, width = measure(name, p, runs=options.runs, samples=options.samples)
-            share = f"{held / given:6.1%}" if given else "   -  "
-            sys.stdout.write(
-                f"{name:<14} p{p * 100:<4g} {given:4} given, {share} hold the true value, width {width:.1%}\n"
-            )
+            for bound in BOUNDS if options.stopping else (None,):
+                if options.stopping:
+                    result = measure_stopping(name, p, bound, runs=options.runs, samples=options.samples)
+                    told = "no bound " if bound is None else f"bound x{bound:<4g}"
+                    told += f", {result.samples:6} samples, {dict(result.why or {})}"
+                else:
+                    result, told = measure(name, p, runs=options.runs, samples=options.samples), ""
+                share = f"{result.held / result.given:6.1%}" if result.given else "   -  "
+                sys.stdout.write(
+                    f"{name:<14} p{p * 100:<4g} {result.given:4} given, {share} hold the true value, "
+                    f"width {result.width:.1%} {told}\n"
+                )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,149 @@
+"""Early stopping: when a run has seen enough, and that its intervals hold what they promise although it chose its end itself."""
+
+from __future__ import annotations
+
+import math
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seatrial.load.objectives import Objectives
+from seatrial.load.quantiles import FOREVER_NS, Times, find_interval
+from seatrial.load.stopping import StopRule, WatchedQuantile, judge_stop, make_stop_rule, plan_looks
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = runpy.run_path(str(ROOT / "scripts" / "measure_intervals.py"))
+SERVERS, PROBABILITIES, measure_stopping, draw_runs = (
+    SCRIPT[name] for name in ("SERVERS", "PROBABILITIES", "measure_stopping", "draw_runs")
+)
+COVERAGE = 0.93
+CELLS = 2 * len(SERVERS) * len(PROBABILITIES)
+ERROR = 1e-4 / (CELLS + 10)
+"""Of each random test, so that all in this file go wrong once in 10,000 sets of seeds at most."""
+
+
+def draw(count: int, seed: int = 1) -> Times:
+    return (np.random.default_rng(seed).lognormal(math.log(0.01), 0.5, count) * 1e9).astype(np.int64)
+
+
+def find_fewest(runs: int, share: float) -> int:
+    """Return the number that so many runs fall below with a probability of at most `ERROR`, each a success by `share`."""
+    below = 0.0
+    for count in range(runs + 1):
+        below += math.comb(runs, count) * share**count * (1 - share) ** (runs - count)
+        if below > ERROR:
+            return count
+    return runs
+
+
+def test_looks_grow_by_half_and_end_at_the_limit() -> None:
+    assert plan_looks(30.0) == pytest.approx([2.0, 3.0, 4.5, 6.75, 10.125, 15.1875, 22.78125, 30.0])
+    assert plan_looks(1.0) == (1.0,)
+    assert len(plan_looks(600.0)) == 15
+
+
+def test_it_stops_when_the_interval_is_narrow() -> None:
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.5),))
+
+    first, later = (judge_stop(draw(count), rule, look=0, looks=5) for count in (400, 4000))
+
+    assert not first.stop
+    assert (later.why, later.stop, later.confidence) == ("narrow", True, 0.95)
+    assert later.message.startswith("p50 is ")
+    assert later.message.endswith("5% is narrow enough")
+
+
+@pytest.mark.parametrize(("bound_ms", "side"), [(30.0, "p95 is at most 30 ms"), (15.0, "p95 is above 15 ms")])
+def test_it_stops_when_it_is_decided_with_a_confidence_for_all_looks(bound_ms: float, side: str) -> None:
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.95, bound_ms=bound_ms),))
+
+    verdict = judge_stop(draw(1000), rule, look=2, looks=10)
+
+    assert (verdict.why, verdict.confidence) == ("decided", pytest.approx(0.999))
+    assert verdict.message.startswith(side)
+    assert "99.90% confidence" in verdict.message
+
+
+def test_it_goes_on_to_the_limit_while_one_objective_is_open() -> None:
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.5, bound_ms=50.0), WatchedQuantile(p=0.99, bound_ms=32.0)))
+
+    early, last = (judge_stop(draw(2000), rule, look=look, looks=4) for look in (2, 3))
+
+    assert (early.why, early.stop) == ("", False)
+    assert (last.why, last.confidence) == ("limit", 0.95)
+    assert last.message.startswith("the time limit was reached: p50 is at most 50 ms")
+
+
+def test_too_few_requests_decide_nothing() -> None:
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.99, bound_ms=1e6),), error_rate=0.5)
+
+    verdict = judge_stop(draw(399), rule, look=0, looks=2)
+
+    assert verdict.why == ""
+    assert verdict.message.count("399 requests are too few") == 2
+
+
+def test_failures_are_slower_than_any_bound() -> None:
+    times = draw(4000)
+    times[::20] = FOREVER_NS
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.99, bound_ms=1000.0),))
+
+    verdict = judge_stop(times, rule, look=0, looks=8)
+
+    assert verdict.why == "decided"
+    assert verdict.message.startswith("p99 is above 1000 ms: longer than any answer took")
+
+
+@pytest.mark.parametrize(
+    ("failed", "why", "said"), [(0, "decided", "at most"), (200, "decided", "above"), (10, "", "the error rate is 0")]
+)
+def test_the_error_rate_must_be_known_too(failed: int, why: str, said: str) -> None:
+    times = draw(10_000)
+    times[np.random.default_rng(3).choice(10_000, failed, replace=False)] = FOREVER_NS
+
+    verdict = judge_stop(times, StopRule(quantiles=(), error_rate=0.002), look=0, looks=8)
+
+    assert verdict.why == why
+    assert said in verdict.message
+
+
+def test_the_rule_follows_from_objectives() -> None:
+    rule = make_stop_rule(Objectives(p50_ms=5.0, p99_ms=50.0, error_rate=0.01))
+
+    assert rule.quantiles == (WatchedQuantile(p=0.5, bound_ms=5.0), WatchedQuantile(p=0.99, bound_ms=50.0))
+    assert rule.error_rate == 0.01
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_intervals_hold_although_the_run_chose_its_end(name: str) -> None:
+    """At least 93 % of nominal 95 %, for narrow stops and for decisions near the bound, where chance has most to say."""
+    queue = "M/M/1" in name
+    runs, samples = (80, 30_000) if queue else (150, 12_000)
+    given = held = 0
+    for p in PROBABILITIES:
+        for bound in (None, 1.1):
+            result = measure_stopping(name, p, bound, runs=runs, samples=samples)
+            assert result.held >= find_fewest(result.given, COVERAGE), (p, bound, result)
+            given, held = given + result.given, held + result.held
+    assert given > 5 * runs
+    assert held >= find_fewest(given, COVERAGE)
+
+
+def test_a_decision_is_seldom_wrong() -> None:
+    """Where the bound is the true value itself, to decide is to err: 1 % of runs may, and with 95 % at each look more do."""
+    runs, p = 150, 0.95
+    truth = SERVERS["M/M/1 at 70 %"][1](p)
+    looks = plan_looks(60.0)
+    rule = StopRule(quantiles=(WatchedQuantile(p=p, bound_ms=truth * 1e3),), narrow=0.0)
+    decided = naive = 0
+    for times in draw_runs("M/M/1 at 70 %", runs=runs, samples=30_000, seed=4):
+        seen = [times[: int(each * 500)] for each in looks]
+        verdicts = [judge_stop(each, rule, look=0, looks=len(looks)) for each in seen]
+        decided += any(each.why == "decided" for each in verdicts)
+        intervals = [find_interval(each, p) for each in seen]
+        naive += any(each is not None and not each.low <= truth <= each.high for each in intervals)
+    assert runs - decided >= find_fewest(runs, 0.99)
+    assert naive > 3 * decided
+    assert runs - naive < find_fewest(runs, 0.99)
