@@ -1,7 +1,8 @@
 """Settings, each with where it came from: default < pyproject.toml < environment < command line.
 
-`[tool.seatrial]` in pyproject.toml holds the general settings, `[tool.seatrial.targets.NAME]` those of a target. In the
-environment, `SEATRIAL_MODEL` is `model`, and `SEATRIAL_KUBERNETES_NODE_IMAGE` is `targets.kubernetes.node_image`.
+`[tool.seatrial]` in pyproject.toml holds the general settings, `[tool.seatrial.targets.NAME]` those of a target,
+`[tool.seatrial.objectives]` what a deployment is asked to keep. In the environment, `SEATRIAL_MODEL` is `model`,
+`SEATRIAL_KUBERNETES_NODE_IMAGE` is `targets.kubernetes.node_image`, `SEATRIAL_OBJECTIVES_P99_MS` is `objectives.p99_ms`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from msgspec import Meta
 
 from seatrial import registry
 from seatrial.errors import UsageError
+from seatrial.load.objectives import Objectives
 from seatrial.suggestion import suggest
 
 if TYPE_CHECKING:
     from seatrial.target import Target
 
 ENVIRONMENT_PREFIX = "SEATRIAL_"
+_OBJECTIVES = "objectives."
 # Set in the children of a trial and by the wrapper script; they configure nothing.
 _NOT_SETTINGS = frozenset({"SEATRIAL_TRIAL", "SEATRIAL_PYTHON", "SEATRIAL_VENV"})
 
@@ -77,6 +80,15 @@ class Settings:
         general: General = _convert(values, General, self, "")
         return general
 
+    @property
+    def objectives(self) -> Objectives:
+        """What a deployment is asked to keep, checked."""
+        values = {
+            path.removeprefix(_OBJECTIVES): s.value for path, s in self.given.items() if path.startswith(_OBJECTIVES)
+        }
+        objectives: Objectives = _convert(values, Objectives, self, _OBJECTIVES)
+        return objectives
+
     def for_target(self, target: Target) -> Any:
         """The settings of a target, checked against its `settings_type`."""
         prefix = f"targets.{target.name}."
@@ -91,13 +103,14 @@ class Settings:
         return Settings({**self.given, **{path: Setting(value, source) for path, value in values.items()}})
 
     def list_all(self) -> list[tuple[str, Any, str]]:
-        """Return (path, value, source) of every general setting and of every target setting that was given."""
-        general = msgspec.structs.asdict(self.general)
+        """Return (path, value, source) of every general setting and objective, and of every target setting that was given."""
+        known = msgspec.structs.asdict(self.general) | {
+            f"{_OBJECTIVES}{name}": value for name, value in msgspec.structs.asdict(self.objectives).items()
+        }
         rows = [
-            (name, value, self.given[name].source if name in self.given else "default")
-            for name, value in general.items()
+            (path, value, self.given[path].source if path in self.given else "default") for path, value in known.items()
         ]
-        return rows + [(path, s.value, s.source) for path, s in sorted(self.given.items()) if "." in path]
+        return rows + [(path, s.value, s.source) for path, s in sorted(self.given.items()) if path not in known]
 
 
 def read_settings(directory: Path, environ: Mapping[str, str]) -> Settings:
@@ -125,7 +138,7 @@ def runs_in_ci(environ: Mapping[str, str]) -> bool:
 
 def check_settings(settings: Settings) -> None:
     """Raise UsageError for the first setting that is unknown or of the wrong type."""
-    _ = settings.general
+    _ = settings.general, settings.objectives
     known = registry.names(registry.TARGETS_GROUP)
     for path, setting in settings.given.items():
         head, _, rest = path.partition(".")
@@ -158,6 +171,7 @@ def _flatten(table: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     general = {field.name for field in msgspec.structs.fields(General)}
+    objectives = {f"objectives_{field.name}" for field in msgspec.structs.fields(Objectives)}
     targets = registry.names(registry.TARGETS_GROUP)
     found: dict[str, tuple[Any, str]] = {}
     for name, text in environ.items():
@@ -169,8 +183,10 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
             found[word] = (text.split(",") if word in {"target", "allow_remote"} else text, name)
         elif target is not None:
             found[f"targets.{target}.{word[len(target) + 1 :]}"] = (text, name)
+        elif word in objectives:
+            found[word.replace("_", ".", 1)] = (text, name)
         else:
-            raise UsageError(f"{name} is set, but there is no such setting.{suggest(word, general)}")
+            raise UsageError(f"{name} is set, but there is no such setting.{suggest(word, general | objectives)}")
     return found
 
 
