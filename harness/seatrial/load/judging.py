@@ -1,0 +1,156 @@
+"""A load result held against objectives."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from seatrial.load.objectives import QUANTILES, Objectives
+from seatrial.load.quantiles import FEWEST, FOREVER_NS, Times, find_interval, find_quantile, find_share_interval
+from seatrial.load.result import LoadResult
+
+Status = Literal["met", "missed", "undecided"]
+RATE_ALLOWED: Final = 0.05
+"""A schedule that is drawn has a little less or more than the rate that was asked for."""
+
+
+class ObjectiveVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether one objective was kept."""
+
+    name: Annotated[str, Meta(description="its key in the settings, e.g. p99_ms")]
+    bound: float
+    found: Annotated[
+        float | None, Meta(description="in the unit of the bound; null where there is none, or no end of it")
+    ]
+    status: Status
+    sure: Annotated[bool, Meta(description="the whole interval of what was found is on that side of the bound")]
+    message: str
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All objectives together."""
+
+    status: Annotated[
+        Status, Meta(description="missed when one is; else undecided when one is, or none was given; else met")
+    ]
+    valid: Annotated[bool, Meta(description="false: client or machine could not measure; it can be tried again")] = True
+    verdicts: tuple[ObjectiveVerdict, ...] = ()
+    message: str
+
+
+def judge(result: LoadResult, ranked_ns: Times, objectives: Objectives, confidence: float = 0.95) -> Judgement:
+    """Return whether each objective was kept.
+
+    What was found decides, as it stands; `sure` says whether its interval leaves any doubt. Nothing is decided by an invalid
+    run, by too few requests, and nothing is met by a run under less load than the objectives ask for. Under a load that the
+    server did not keep up with, times grow with the length of the run, so no bound of them is met.
+
+    Args:
+        result: of the run.
+        ranked_ns: response times of all its requests, failures as `FOREVER_NS` (`ranking.rank_requests`).
+        objectives: what is asked.
+        confidence: of the intervals; after an early stop that of its `StopVerdict`.
+    """
+    verdicts = [
+        _judge_quantile(ranked_ns, name, p, objectives.bounds_ms[p], confidence)
+        for name, p in QUANTILES.items()
+        if p in objectives.bounds_ms
+    ]
+    if objectives.error_rate is not None:
+        verdicts.append(_judge_errors(ranked_ns, objectives.error_rate, confidence))
+    if objectives.rate is not None:
+        verdicts.append(_judge_rate(result, objectives.rate))
+    verdicts = [_withdraw(each, result, objectives) for each in verdicts]
+    statuses = {each.status for each in verdicts} or {"undecided"}
+    status: Status = "missed" if "missed" in statuses else "undecided" if "undecided" in statuses else "met"
+    message = "; ".join(each.message for each in verdicts) or "no objective was given"
+    return Judgement(status=status, valid=result.valid, verdicts=tuple(verdicts), message=message)
+
+
+def _judge_quantile(ranked_ns: Times, name: str, p: float, bound_ms: float, confidence: float) -> ObjectiveVerdict:
+    quantile = find_quantile(ranked_ns, p)
+    shown = f"p{p * 100:g} of all {len(ranked_ns)} requests"
+    if quantile is None:
+        message = f"{shown} cannot be told, at least {FEWEST[p]} are needed"
+        return ObjectiveVerdict(name=name, bound=bound_ms, found=None, status="undecided", sure=False, message=message)
+    failed = int(np.count_nonzero(ranked_ns >= FOREVER_NS))
+    shown += f", {failed} failed," if failed else ""
+    found_ms = quantile / 1e6 if quantile < FOREVER_NS else None
+    met = found_ms is not None and found_ms <= bound_ms
+    interval = find_interval(ranked_ns, p, confidence)
+    sure = interval is not None and (interval.high * 1e3 <= bound_ms if met else interval.low * 1e3 > bound_ms)
+    what = "lies among the failures" if found_ms is None else f"is {found_ms:.4g} ms"
+    doubt = "" if sure else ", but its interval is on both sides" if interval else ", but how surely is not known"
+    return ObjectiveVerdict(
+        name=name,
+        bound=bound_ms,
+        found=found_ms,
+        status="met" if met else "missed",
+        sure=sure,
+        message=f"{shown} {what}, at most {bound_ms:g} ms was asked{doubt}",
+    )
+
+
+def _judge_errors(ranked_ns: Times, bound: float, confidence: float) -> ObjectiveVerdict:
+    count, failures = len(ranked_ns), ranked_ns >= FOREVER_NS
+    failed = int(np.count_nonzero(failures))
+    rate = failed / count if count else None
+    interval = find_share_interval(failures, confidence)
+    met = rate is not None and rate <= bound
+    sure = interval is not None and (interval[1] <= bound if met else interval[0] > bound)
+    return ObjectiveVerdict(
+        name="error_rate",
+        bound=bound,
+        found=rate,
+        status="undecided" if rate is None else "met" if met else "missed",
+        sure=sure,
+        message=f"{failed} of {count} requests failed{f' ({rate:.3%})' if rate else ''}, at most {bound:.4g} of them was asked"
+        + ("" if sure else ", but so few requests leave it open"),
+    )
+
+
+def _judge_rate(result: LoadResult, bound: float) -> ObjectiveVerdict:
+    """A schedule that the server kept up with was kept; where each user waits for an answer, it is what came of it."""
+    scheduled = result.rate.scheduled
+    found = result.rate.achieved if scheduled is None else scheduled
+    if scheduled is None:
+        status: Status = "met" if found >= bound else "missed"
+        message = f"{found:.4g} requests a second were answered right, {bound:g} was asked"
+    elif scheduled < bound * (1 - RATE_ALLOWED):
+        status = "undecided"
+        message = f"{scheduled:.4g} requests a second were sent, {bound:g} was asked"
+    else:
+        status = "missed" if result.saturated else "met"
+        message = (
+            f"the server {'did not keep' if result.saturated else 'kept'} up with {scheduled:.4g} requests a second"
+        )
+    return ObjectiveVerdict(
+        name="rate", bound=bound, found=found, status=status, sure=status != "undecided", message=message
+    )
+
+
+def _withdraw(verdict: ObjectiveVerdict, result: LoadResult, objectives: Objectives) -> ObjectiveVerdict:
+    """Return a verdict as the whole run allows it."""
+    if not result.valid:
+        codes = ", ".join(reason.code for reason in result.reasons)
+        return ObjectiveVerdict(
+            name=verdict.name,
+            bound=verdict.bound,
+            found=None,
+            status="undecided",
+            sure=False,
+            message=f"{verdict.name} is not known: the measurement is invalid ({codes})",
+        )
+    if verdict.status != "met" or verdict.name == "rate":
+        return verdict
+    if result.saturated and verdict.name in QUANTILES:
+        message = f"{verdict.message}, but the server did not keep up, and times grow with the length of the run"
+        return msgspec.structs.replace(verdict, status="missed", message=message)
+    scheduled = result.rate.scheduled
+    if objectives.rate is not None and scheduled is not None and scheduled < objectives.rate * (1 - RATE_ALLOWED):
+        message = f"{verdict.message}, but at {scheduled:.4g} requests a second, not at {objectives.rate:g}"
+        return msgspec.structs.replace(verdict, status="undecided", sure=False, message=message)
+    return verdict
