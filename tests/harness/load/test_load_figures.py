@@ -78,8 +78,19 @@ def test_intervals_of_independent_samples_are_not_much_wider_than_they_must_be(p
     assert 1.0 <= np.median(ratios) <= 1.4
 
 
-def test_an_interval_has_no_end_beyond_the_largest_sample() -> None:
-    """One burst of long times: where the next would lie, nothing tells."""
+def test_an_interval_has_no_end_beyond_the_samples() -> None:
+    """With few samples an end of the interval of a p99 would lie beyond the largest: then there is none."""
+    given_ = []
+    for count in range(400, 1600, 25):
+        times = np.random.default_rng(count).integers(0, 10**12, count)
+        interval = find_interval(times, 0.99)
+        given_.append(interval is not None)
+        assert interval is None or times.min() < interval.low * 1e9 < interval.high * 1e9 < times.max()
+    assert not given_[0]
+    assert given_[-1]
+
+
+def test_one_burst_tells_nothing_of_where_the_next_will_lie() -> None:
     times = np.full(2000, 10**6)
     times[1000:1030] = 10**9
 
