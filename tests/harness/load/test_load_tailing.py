@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def test_each_record_is_read_once_and_none_by_half(tmp_path: Path) -> None:
     seen: list[int] = []
     cuts = [0, 7, 60, 61, 119, 120, 600, 1000, 2999, 3000]
     with (tmp_path / "samples.bin").open("wb", buffering=0) as file:
-        for begin, end in zip(cuts, cuts[1:], strict=False):
+        for begin, end in pairwise(cuts):
             file.write(data[begin:end])
             seen += look(tail)
             assert len(seen) == end // SAMPLE.itemsize

@@ -1,0 +1,77 @@
+"""The files between `launch` and the Locust that it starts, and the file of a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from seatrial.load.plan import Progress
+from seatrial.load.result import LoadResult
+from seatrial.load.swarm.messages import Failure, Order
+
+
+class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
+    """A result, or why there is none."""
+
+    result: LoadResult | None = None
+    failure: Failure | None = None
+
+
+class SwarmFiles:
+    """The directory that one run is led by."""
+
+    def __init__(self, directory: Path | str) -> None:
+        self._directory = Path(directory)
+
+    def write_order(self, order: Order) -> None:
+        """Leave what is to be done."""
+        _write(self._directory / "order.msgpack", msgspec.msgpack.encode(order))
+
+    def read_order(self) -> Order:
+        """Return what is to be done."""
+        return msgspec.msgpack.decode((self._directory / "order.msgpack").read_bytes(), type=Order)
+
+    def write_port(self, port: int) -> None:
+        """Leave where the master listens for workers."""
+        _write(self._directory / "port", str(port).encode())
+
+    def read_port(self) -> int | None:
+        """Return where the master listens, None while it does not."""
+        path = self._directory / "port"
+        return int(path.read_bytes()) if path.exists() else None
+
+    def add_progress(self, progress: Progress) -> None:
+        """Leave how far all are."""
+        with (self._directory / "progress.jsonl").open("ab") as file:
+            file.write(msgspec.json.encode(progress) + b"\n")
+
+    def read_progress(self, after: int) -> list[Progress]:
+        """Return how far all were, from the entry of a number on."""
+        path = self._directory / "progress.jsonl"
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [msgspec.json.decode(line, type=Progress) for line in lines[after:]]
+
+    def write_conclusion(self, conclusion: LoadResult | Failure) -> None:
+        """Leave what it came to."""
+        found = Conclusion(result=conclusion) if isinstance(conclusion, LoadResult) else Conclusion(failure=conclusion)
+        _write(self._directory / "conclusion.json", msgspec.json.encode(found))
+
+    def read_conclusion(self) -> LoadResult | Failure | None:
+        """Return what it came to, None when it came to nothing."""
+        path = self._directory / "conclusion.json"
+        if not path.exists():
+            return None
+        found = msgspec.json.decode(path.read_bytes(), type=Conclusion)
+        return found.result or found.failure
+
+
+def write_result(result: LoadResult, path: Path | str) -> None:
+    """Write a result as `seatrial load --json` does: whole or not at all."""
+    _write(Path(path), msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+
+
+def _write(path: Path, data: bytes) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(data)
+    draft.replace(path)

@@ -1,0 +1,218 @@
+"""The master of Locust: shares the order out, lets all begin together, collects what came, and says what it comes to."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Final
+
+import gevent
+from gevent.event import Event
+from locust import stats
+from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
+
+from seatrial.errors import SeatrialError
+from seatrial.load.arrivals import SECOND_NS
+from seatrial.load.driver import READY_TIMEOUT_S, SLACK_S
+from seatrial.load.result import LoadResult
+from seatrial.load.summary import render_load
+from seatrial.load.swarm.clock import read_clock
+from seatrial.load.swarm.collecting import Collection
+from seatrial.load.swarm.files import SwarmFiles, write_result
+from seatrial.load.swarm.merging import choose_code
+from seatrial.load.swarm.messages import (
+    END,
+    GO,
+    ORDER,
+    READY,
+    REPORT,
+    STOP,
+    End,
+    Failure,
+    Go,
+    Order,
+    Prepared,
+    Report,
+    pack,
+    unpack,
+)
+from seatrial.load.swarm.options import read_order
+
+GO_LEAD_S: Final = 0.3
+"""Between the word to go and the first send: it must have reached all workers by then."""
+STOP_TIMEOUT_S: Final = 40.0
+WATCH_S: Final = 0.2
+_TELL_S: Final = 1.0
+_log = logging.getLogger("locust.seatrial")
+
+
+class Master:
+    """What the process that leads does, be it Locust's single process or its master.
+
+    Attributes:
+        conclusion: of the latest run that is over.
+    """
+
+    def __init__(self, environment: Environment, runner: MasterRunner | LocalRunner) -> None:
+        self._environment = environment
+        self._runner = runner
+        self._run: Collection | None = None
+        self._over = Event()
+        self._over.set()
+        self._deadline_s = 0.0
+        self._window_s = 0.0
+        self.conclusion: LoadResult | Failure | None = None
+        for name, listener in ((READY, self._take_prepared), (END, self._take_end), (REPORT, self._take_report)):
+            runner.register_message(name, listener)
+        environment.events.worker_report.add_listener(self._take_worker_report)
+        environment.events.test_start.add_listener(self._begin)
+        environment.events.test_stopping.add_listener(self._stop)
+        environment.events.quitting.add_listener(self._stop)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the latest run is over."""
+        return bool(self._over.is_set())
+
+    @property
+    def run(self) -> Collection | None:
+        """The latest run, whether or not it is over."""
+        return self._run
+
+    def read_order(self) -> Order:
+        """Return what is asked for. Raises UsageError when it cannot be done."""
+        options = self._environment.parsed_options
+        assert options is not None
+        if options.seatrial_directory:
+            return SwarmFiles(options.seatrial_directory).read_order()
+        stages = getattr(self._environment.shape_class, "stages", ())
+        return read_order(options, self._environment.host or "", stages)
+
+    def _begin(self, **_: Any) -> None:
+        self._run, self.conclusion = None, None
+        try:
+            self._run = run = Collection(self.read_order(), self._list_workers())
+        except SeatrialError as error:
+            self._conclude(Failure(message=error.message, fix=error.fix, exit_code=int(error.exit_code)))
+            return
+        self._over.clear()
+        plan = run.order.plan
+        self._deadline_s = time.monotonic() + READY_TIMEOUT_S + plan.timeout_s + SLACK_S
+        for name, seat in run.seats.items():
+            self._runner.send_message(ORDER, pack(seat.order), client_id=name)
+        gevent.spawn(self._watch, run)
+
+    def _list_workers(self) -> tuple[str, ...]:
+        if isinstance(self._runner, LocalRunner):
+            return ("local",)
+        clients = self._runner.clients
+        here = clients.ready + clients.spawning + clients.running
+        return tuple(sorted((node.id for node in here), key=self._runner.get_worker_index))
+
+    def _go(self, run: Collection) -> None:
+        run.begun = True
+        plan = run.order.plan
+        whole_s = GO_LEAD_S + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s
+        self._deadline_s = time.monotonic() + whole_s + 2 * SLACK_S
+        # Rates in Locust's statistics count from the beginning of the window.
+        self._window_s = time.time() + GO_LEAD_S + plan.warm_up_s
+        start_ns, clock = time.monotonic_ns() + int(GO_LEAD_S * SECOND_NS), read_clock()
+        for name, seat in run.seats.items():
+            same = seat.prepared is not None and clock and seat.prepared.clock == clock
+            go = Go(start_ns=start_ns if same else None)
+            self._runner.send_message(GO, pack(go), client_id=name)
+        self._set_start()
+
+    def _watch(self, run: Collection) -> None:
+        """See the run to its end: workers that are gone, and those that take too long, are given up."""
+        told, told_s = False, 0.0
+        while not run.is_over:
+            gevent.sleep(WATCH_S)
+            self._find_lost(run)
+            if run.is_broken and not told:
+                told = True
+                self._tell_stop(run)
+            if time.monotonic() - told_s > _TELL_S:
+                told_s = time.monotonic()
+                self._tell_progress(run)
+        self._tell_progress(run)
+        self._conclude(run.conclude())
+
+    def _find_lost(self, run: Collection) -> None:
+        late = time.monotonic() > self._deadline_s
+        for name in run.seats:
+            if isinstance(self._runner, MasterRunner):
+                node = self._runner.clients.get(name)
+                if node is None or node.state == STATE_MISSING:
+                    run.lose(name, "it is gone, or its heartbeat stopped")
+            if late:
+                run.lose(name, "it did not report its end in time" if run.begun else "it was not ready in time")
+
+    def _tell_stop(self, run: Collection) -> None:
+        for name, seat in run.seats.items():
+            if not seat.is_over:
+                self._runner.send_message(STOP, client_id=name)
+
+    def _stop(self, **_: Any) -> None:
+        """Bring a run that is under way to its end: pacers are told, and what there is is read."""
+        run = self._run
+        if run is None or self.is_over:
+            return
+        self._tell_stop(run)
+        if not self._over.wait(STOP_TIMEOUT_S):
+            for name in run.seats:
+                run.lose(name, "it did not stop when it was told to")
+            self._over.wait(WATCH_S * 10)
+
+    def _conclude(self, conclusion: LoadResult | Failure) -> None:
+        self.conclusion = conclusion
+        options = self._environment.parsed_options
+        assert options is not None
+        if isinstance(conclusion, Failure):
+            self._environment.process_exit_code = conclusion.exit_code
+            _log.error("seatrial: %s%s", conclusion.message, f"\nFix: {conclusion.fix}" if conclusion.fix else "")
+        else:
+            self._environment.process_exit_code = choose_code(conclusion)
+            stats.console_logger.info(render_load(conclusion, self._environment.host or "load"))
+            if options.seatrial_json:
+                write_result(conclusion, options.seatrial_json)
+        if options.seatrial_directory:
+            SwarmFiles(options.seatrial_directory).write_conclusion(conclusion)
+        if options.csv_prefix:
+            # Locust's files are written each second and not at the end: what came last must be in them.
+            gevent.sleep(1.5 * stats.CSV_STATS_INTERVAL_SEC)
+        self._over.set()
+
+    def _tell_progress(self, run: Collection) -> None:
+        options = self._environment.parsed_options
+        if options is not None and options.seatrial_directory:
+            SwarmFiles(options.seatrial_directory).add_progress(run.progress)
+
+    def _take_prepared(self, msg: Message, **_: Any) -> None:
+        run = self._run
+        if run is None or run.begun:
+            return
+        run.take_prepared(msg.node_id, unpack(msg.data, Prepared))
+        if run.is_prepared:
+            self._go(run)
+
+    def _take_end(self, msg: Message, **_: Any) -> None:
+        if self._run is not None:
+            self._run.take_end(msg.node_id, unpack(msg.data, End))
+
+    def _take_worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        if REPORT in data:
+            self._add(client_id, data[REPORT])
+
+    def _take_report(self, msg: Message, **_: Any) -> None:
+        self._add(msg.node_id, msg.data)
+
+    def _add(self, name: str, data: dict[str, Any]) -> None:
+        if self._run is not None:
+            self._run.take_report(name, unpack(data, Report))
+            self._set_start()
+
+    def _set_start(self) -> None:
+        self._environment.stats.total.start_time = self._window_s

@@ -1,0 +1,111 @@
+"""The result of several workers: counts and rates add up, quantiles come from merged histograms, reasons stand together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from seatrial.errors import ExitCode, choose_exit_code
+from seatrial.load.analysis import NO_FIGURES
+from seatrial.load.result import Lag, LoadResult, Rate, Reason
+from seatrial.load.swarm.messages import Order
+from seatrial.load.tally import Tally
+
+INTERRUPTED: Final = 130
+"""Exit code of a run that was told to stop."""
+_LARGEST = frozenset({"loop_lag_p50_s", "loop_lag_max_s", "steal_share", "runnable_p50"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one worker measured."""
+
+    name: str
+    result: LoadResult
+    tally: Tally
+
+
+def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] = ()) -> LoadResult:
+    """Return the result of the workers together: valid when each of theirs is, and none was lost.
+
+    Intervals need the order of the samples: one worker's stand, several have none.
+
+    Args:
+        order: of all workers.
+        parts: of the workers that came to their end.
+        lost: why the others did not.
+    """
+    results = [part.result for part in parts]
+    valid = not lost and all(result.valid for result in results)
+    tally = Tally()
+    for part in parts:
+        tally.merge(part.tally)
+    series = tally.series
+    figures = {name: histogram.summarize() if valid else NO_FIGURES for name, histogram in series.items()}
+    lag = series["lag"].summarize()
+    return LoadResult(
+        mode=order.plan.mode,
+        arrivals=order.arrivals,
+        seed=order.seed,
+        valid=valid,
+        saturated=valid and any(result.saturated for result in results),
+        reasons=(*lost, *_unite_reasons(parts, valid=valid)),
+        requests=sum(result.requests for result in results),
+        errors=sum(result.errors for result in results),
+        wrong=sum(result.wrong for result in results),
+        censored=sum(result.censored for result in results),
+        rate=Rate(
+            requested=order.requested,
+            scheduled=None if order.law is None else sum(result.rate.scheduled or 0.0 for result in results),
+            achieved=sum(result.rate.achieved for result in results),
+        ),
+        response_time_s=figures["response"],
+        service_time_s=figures["service"],
+        failure_time_s=figures["failure"],
+        dispatch_lag_s=Lag(p50=lag.p50, p99=lag.p99, max=lag.max),
+        duration_s=max((result.duration_s for result in results), default=0.0),
+        intervals=results[0].intervals if valid and len(results) == 1 else {},
+        outcomes=_add(result.outcomes for result in results),
+        statuses=_add(result.statuses for result in results),
+        connections_opened=sum(result.connections_opened for result in results),
+        connect_time_s=figures["connect"] if valid and series["connect"].count else None,
+        client=_unite_clients(results),
+        started_at=min((result.started_at for result in results), default=""),
+    )
+
+
+def choose_code(result: LoadResult) -> int:
+    """Return the exit code, as `seatrial load` gives it: 0 measured, 1 nothing succeeded, 7 invalid, 130 interrupted."""
+    if any(reason.code == "interrupted" for reason in result.reasons):
+        return INTERRUPTED
+    causes = [] if result.valid else [ExitCode.MEASUREMENT_INVALID]
+    if not result.outcomes.get("answered"):
+        causes.append(ExitCode.CHECK_FAILED)
+    return int(choose_exit_code(causes))
+
+
+def _unite_reasons(parts: Sequence[Part], *, valid: bool) -> list[Reason]:
+    """Return the reasons with the worker's name; that the server was saturated says nothing where the run is no measurement."""
+    return [
+        reason if len(parts) == 1 else msgspec.structs.replace(reason, message=f"{part.name}: {reason.message}")
+        for part in parts
+        for reason in part.result.reasons
+        if valid or not part.result.saturated
+    ]
+
+
+def _unite_clients(results: Sequence[LoadResult]) -> dict[str, float]:
+    names = dict.fromkeys(name for result in results for name in result.client)
+    values = {name: [result.client[name] for result in results if name in result.client] for name in names}
+    return {name: max(each) if name in _LARGEST else sum(each) for name, each in values.items()}
+
+
+def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)

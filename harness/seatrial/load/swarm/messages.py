@@ -1,0 +1,144 @@
+"""What master and workers tell one another, beside Locust's own messages: bytes of msgpack, each under a name of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from seatrial.errors import ExitCode, UsageError
+from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace
+from seatrial.load.plan import Plan, Progress
+from seatrial.load.result import LoadResult
+from seatrial.load.tally import TallyData
+
+ORDER: Final = "seatrial-order"
+READY: Final = "seatrial-ready"
+GO: Final = "seatrial-go"
+STOP: Final = "seatrial-stop"
+END: Final = "seatrial-end"
+REPORT: Final = "seatrial"
+"""Key of a `Report` among the data that a worker of Locust reports each second."""
+
+Content = TypeVar("Content", bound=msgspec.Struct)
+
+_LAWS: Final[dict[str, type[Arrivals]]] = {law.__name__: law for law in (Constant, Poisson, Gamma, Steps, Ramp, Trace)}
+
+
+class Law(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A law of arrival as it goes over a wire."""
+
+    name: str
+    parameters: Annotated[bytes, Meta(description="msgpack of the law's fields")]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be sent, of all workers or of one."""
+
+    plan: Plan
+    law: Annotated[Law | None, Meta(description="None in a closed loop")] = None
+    seed: int = 1
+    requested: Annotated[float | None, Meta(description="requests a second that were asked for, of all workers")] = None
+    probe: Annotated[bool, Meta(description="ask once before, and open as many connections as that tells")] = False
+    directory: Annotated[str, Meta(description="where workers of this machine keep their samples; empty: nowhere")] = ""
+    worker: int = 0
+    workers: int = 1
+
+    @property
+    def arrivals(self) -> str:
+        """The law in words."""
+        if self.law is None:
+            return f"{self.plan.users} users, think time {self.plan.think_s:g} s"
+        return decode_law(self.law).describe()
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's pacer has its connections open and waits."""
+
+    worker: int
+    clock: Annotated[str, Meta(description="which CLOCK_MONOTONIC it reads; equal where it is the same one")]
+
+
+class Go(msgspec.Struct, frozen=True, kw_only=True):
+    """All are ready: begin."""
+
+    start_ns: Annotated[int | None, Meta(description="CLOCK_MONOTONIC; None for a worker with another clock: at once")]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What came at a worker since its last report."""
+
+    worker: int
+    tally: TallyData
+    progress: Progress | None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no result."""
+
+    message: str
+    fix: str = ""
+    exit_code: int = int(ExitCode.CHECK_FAILED)
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker is done: it has a result and the tally of all its samples, or a failure."""
+
+    worker: int
+    result: LoadResult | None = None
+    tally: TallyData | None = None
+    failure: Failure | None = None
+
+
+def pack(content: msgspec.Struct) -> dict[str, Any]:
+    """Return content as the data of a message of Locust's."""
+    return {"content": msgspec.msgpack.encode(content)}
+
+
+def unpack(data: Mapping[str, Any], kind: type[Content]) -> Content:
+    """Return the content of a message's data."""
+    return msgspec.msgpack.decode(data["content"], type=kind)
+
+
+def encode_law(law: Arrivals) -> Law:
+    """Return a law for a wire."""
+    return Law(name=type(law).__name__, parameters=msgspec.msgpack.encode(law))
+
+
+def decode_law(law: Law) -> Arrivals:
+    """Return the law that was encoded."""
+    decoded: Arrivals = msgspec.msgpack.decode(law.parameters, type=_LAWS[law.name])
+    return decoded
+
+
+def split_order(order: Order, workers: int) -> tuple[Order, ...]:
+    """Return the share of each worker: of the users, of the connections, of the cases, and of the schedule by its number.
+
+    Request k of worker i asks the case that request i + k * workers of a single stream would ask.
+
+    Raises:
+        UsageError: there are fewer users than workers.
+    """
+    plan = order.plan
+    if plan.mode == "closed" and plan.users < workers:
+        raise UsageError(
+            f"{plan.users} users cannot be shared by {workers} workers", fix="give more users, or fewer workers"
+        )
+    return tuple(
+        msgspec.structs.replace(order, plan=_share_plan(plan, worker, workers), worker=worker, workers=workers)
+        for worker in range(workers)
+    )
+
+
+def _share_plan(plan: Plan, worker: int, workers: int) -> Plan:
+    cases = plan.cases
+    turns = len(cases) // math.gcd(len(cases), workers)
+    return msgspec.structs.replace(
+        plan,
+        users=plan.users // workers + (worker < plan.users % workers),
+        connections=math.ceil(plan.connections / workers),
+        cases=tuple(cases[(worker + turn * workers) % len(cases)] for turn in range(turns)),
+    )

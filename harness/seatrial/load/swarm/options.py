@@ -1,0 +1,146 @@
+"""Our options of Locust's command line and of its web page, and the order that they make."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from seatrial.errors import UsageError
+from seatrial.load.address import compose_request, resolve
+from seatrial.load.arrivals import Arrivals, Steps
+from seatrial.load.plan import Plan
+from seatrial.load.schedules import FORMS, check_positive, make_schedule, parse_arrivals
+from seatrial.load.swarm.messages import Order, encode_law
+
+MAX_SECONDS: Final = 86_400.0
+MAX_USERS: Final = 10_000
+_RATELESS: Final = ("ramp:", "steps:", "trace:")
+
+
+class Parser(Protocol):
+    """Locust's parser of arguments, as far as it is used."""
+
+    def add_argument(self, *names: str, **how: Any) -> Any:
+        """Add one; Locust's page asks for it too, unless `include_in_web_ui` is false."""
+
+
+def add_options(parser: Parser) -> None:
+    """Add our options. What is a number has one as its default, for Locust's page keeps the type of what is there."""
+    add = parser.add_argument
+    add("--seatrial-rate", type=float, default=0.0, help="Open loop: requests a second, of all workers.")
+    add("--seatrial-arrivals", default="poisson", help=f"Open loop: {FORMS}; the last three bring their rates.")
+    add("--seatrial-users", type=int, default=0, help="Closed loop: users, of all workers.")
+    add("--seatrial-think", type=float, default=0.0, help="Closed loop: seconds of a user's pause.")
+    add("--seatrial-duration", type=float, default=10.0, help="Seconds of the timed window.")
+    add("--seatrial-warm-up", type=float, default=0.0, help="Seconds of the same load before, in no figure.")
+    add("--seatrial-timeout", type=float, default=10.0, help="Seconds after which a request has failed.")
+    add("--seatrial-drain", type=float, default=10.0, help="Seconds that are waited for answers after the window.")
+    add("--seatrial-method", default="", help="Default: GET, or POST with a body.")
+    add("--seatrial-body", default="", help="Text, or @FILE.")
+    add("--seatrial-reconnect", action="store_true", help="A new connection for each request.")
+    add("--seatrial-seed", type=int, default=1, help="Of the schedule.")
+    unseen: dict[str, Any] = {"include_in_web_ui": False}
+    add("--seatrial-header", action="append", default=[], help="'Name: value'; repeats.", **unseen)
+    add("--seatrial-ca-file", default="", help="Certificates to trust besides the system's.", **unseen)
+    add("--seatrial-allow-remote", action="append", default=[], help="A host that is not this machine.", **unseen)
+    add("--seatrial-json", default="", help="Write the result there.", **unseen)
+    add("--seatrial-directory", default="", help=argparse.SUPPRESS, **unseen)
+
+
+def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[float, float]] = ()) -> Order:
+    """Return what the options ask for, of all workers.
+
+    Args:
+        options: as Locust parsed them, or as its page changed them.
+        url: Locust's host, with a path where it is not the root.
+        stages: `(rate, seconds)` of a shape; they take the place of the rate and the duration.
+
+    Raises:
+        UsageError: an option that cannot be used as given, or two that do not go together.
+    """
+    if not url:
+        raise UsageError("there is no URL to put load on", fix="give --host http://127.0.0.1:8080/path")
+    duration_s = sum(seconds for _, seconds in stages) if stages else options.seatrial_duration
+    _check_seconds(options, duration_s)
+    law = _read_law(options, duration_s, stages)
+    address = resolve(url, allowed=options.seatrial_allow_remote, ca_file=options.seatrial_ca_file)
+    request = compose_request(
+        address,
+        method=options.seatrial_method,
+        headers=options.seatrial_header,
+        body=_read_body(options.seatrial_body),
+        reconnect=options.seatrial_reconnect,
+    )
+    plan = Plan(
+        destination=address.destination,
+        requests=(request,),
+        mode="closed" if law is None else "open",
+        cases=(0,),
+        users=options.seatrial_users,
+        think_s=options.seatrial_think,
+        duration_s=duration_s,
+        warm_up_s=options.seatrial_warm_up,
+        timeout_s=options.seatrial_timeout,
+        drain_s=options.seatrial_drain,
+        reconnect=options.seatrial_reconnect,
+    )
+    return Order(
+        plan=plan,
+        law=None if law is None else encode_law(law),
+        seed=options.seatrial_seed,
+        requested=options.seatrial_rate or None,
+        probe=True,
+    )
+
+
+def _read_law(options: argparse.Namespace, duration_s: float, stages: Sequence[tuple[float, float]]) -> Arrivals | None:
+    """Return the law of arrival, None for users who wait for their answers."""
+    rate, arrivals, users = options.seatrial_rate, options.seatrial_arrivals, options.seatrial_users
+    if stages:
+        if rate or users or arrivals not in {"poisson", "constant"}:
+            raise UsageError(
+                "the stages of the shape say the rates", fix="leave out --seatrial-rate and --seatrial-users"
+            )
+        law: Arrivals = Steps(steps=tuple(stages), poisson=arrivals == "poisson")
+    elif bool(rate) + bool(users) + arrivals.startswith(_RATELESS) != 1:
+        raise UsageError(
+            "one of --seatrial-rate, --seatrial-users and arrivals that bring their rates was expected",
+            fix="--seatrial-rate R for latency under a rate, or --seatrial-users N for capacity",
+        )
+    elif users:
+        if not 1 <= users <= MAX_USERS:
+            raise UsageError(f"--seatrial-users is {users}, 1 to {MAX_USERS:,} were expected")
+        return None
+    else:
+        law = parse_arrivals(arrivals, rate or None, duration_s)
+    # Drawn here to see that it can be; each worker draws its own share.
+    if not len(make_schedule(law, duration_s=duration_s, seed=options.seatrial_seed).offsets_ns):
+        raise UsageError(f"{law.describe()} for {duration_s:g} s is no request at all", fix="a higher rate")
+    return law
+
+
+def _check_seconds(options: argparse.Namespace, duration_s: float) -> None:
+    check_positive("the duration", duration_s)
+    check_positive("--seatrial-timeout", options.seatrial_timeout)
+    given = {
+        "the duration": duration_s,
+        "--seatrial-timeout": options.seatrial_timeout,
+        "--seatrial-think": options.seatrial_think,
+        "--seatrial-warm-up": options.seatrial_warm_up,
+        "--seatrial-drain": options.seatrial_drain,
+    }
+    for name, value in given.items():
+        if not (math.isfinite(value) and 0 <= value <= MAX_SECONDS):
+            raise UsageError(f"{name} is {value:g} seconds, 0 or more and at most {MAX_SECONDS:g} were expected")
+
+
+def _read_body(given: str) -> bytes:
+    if not given.startswith("@"):
+        return given.encode()
+    try:
+        return Path(given[1:]).read_bytes()
+    except OSError as error:
+        raise UsageError(f"the body's file {given[1:]!r} cannot be read: {error}") from error

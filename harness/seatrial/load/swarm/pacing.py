@@ -1,0 +1,194 @@
+"""One worker's share of a run, from its order to its end: a pacer beside Locust, and what came of it, each second."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import gevent
+import msgspec
+import numpy as np
+from gevent.event import Event
+from locust.stats import RequestStats
+
+from seatrial.errors import SeatrialError
+from seatrial.load.analysis import analyse
+from seatrial.load.arrivals import SECOND_NS, Offsets
+from seatrial.load.driver import LEAD_S, Pacer, PacerRun
+from seatrial.load.machine import MachineGauge, MachineUse
+from seatrial.load.measuring import prepend_warm_up
+from seatrial.load.plan import ANSWERS_FILE, SAMPLES_FILE, DistinctAnswer, Done, Plan, Progress, Ready
+from seatrial.load.probe import probe
+from seatrial.load.samples import read_samples
+from seatrial.load.schedules import Schedule, make_schedule
+from seatrial.load.swarm.clock import read_clock
+from seatrial.load.swarm.merging import INTERRUPTED
+from seatrial.load.swarm.messages import End, Failure, Go, Order, Prepared, Report, decode_law
+from seatrial.load.swarm.statistics import Statistics
+from seatrial.load.tailing import SamplesTail
+from seatrial.load.tally import Tally
+
+GO_TIMEOUT_S: Final = 180.0
+"""For which a pacer that is ready waits for those of the other workers."""
+_MOST_CONNECTIONS: Final = 64
+
+
+class Pacing:
+    """Runs one pacer in the greenlet that calls `run`; everything else may be called from others.
+
+    Args:
+        order: this worker's share.
+        stats: Locust's statistics, which the samples are added to.
+        on_prepared: is told when the pacer has its connections open.
+        on_progress: is told each second, when the statistics are up to date.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        stats: RequestStats,
+        *,
+        on_prepared: Callable[[Prepared], None],
+        on_progress: Callable[[], None],
+    ) -> None:
+        self.order = order
+        self._on_prepared = on_prepared
+        self._on_progress = on_progress
+        self._statistics = make_statistics(order.plan, stats)
+        self._tally, self._reported = Tally(), Tally()
+        self._progress: Progress | None = None
+        self._go: Go | None = None
+        self._decided = Event()
+        self._stopped = False
+        self._sender: gevent.Greenlet | None = None
+        self._offsets: Offsets | None = None
+        self._start_ns = 0
+
+    def run(self) -> End:
+        """Take the order through, and return what came of it: a failure is one of the things that may."""
+        worker = self.order.worker
+        try:
+            with ExitStack() as stack:
+                kept = self.order.directory and Path(self.order.directory) / f"worker-{worker}"
+                directory = Path(kept or stack.enter_context(TemporaryDirectory(prefix="seatrial-swarm-")))
+                directory.mkdir(parents=True, exist_ok=True)
+                return self._measure(directory)
+        except SeatrialError as error:
+            failure = Failure(message=error.message, fix=error.fix, exit_code=int(error.exit_code))
+            return End(worker=worker, failure=failure)
+
+    def go(self, go: Go) -> None:
+        """Begin, when it is ready."""
+        self._go = go
+        self._decided.set()
+
+    def stop(self) -> None:
+        """Send nothing more, and come to an end."""
+        self._stopped = True
+        self._decided.set()
+        if self._sender is not None:
+            # What Ctrl-C is to a pacer that is run by hand: it is told to stop, and what there is is read.
+            self._sender.kill(KeyboardInterrupt, block=False)
+
+    def take_report(self) -> Report:
+        """Return what came since the last report."""
+        delta = self._tally.subtract(self._reported)
+        self._reported = self._tally.copy()
+        return Report(worker=self.order.worker, tally=delta.encode(), progress=self._progress)
+
+    def count_scheduled(self) -> int:
+        """Return how many sends the schedule has within the present second; of a closed loop, the users."""
+        if self._offsets is None:
+            return self.order.plan.users
+        second_ns = (time.monotonic_ns() - self._start_ns) // SECOND_NS * SECOND_NS
+        begin, end = np.searchsorted(self._offsets, [second_ns, second_ns + SECOND_NS])
+        return int(end - begin)
+
+    def _measure(self, directory: Path) -> End:
+        schedule = self._draw()
+        plan = self._size_connections(schedule)
+        self._offsets = None if schedule is None else prepend_warm_up(schedule.offsets_ns, plan)
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with Pacer(plan, self._offsets, directory) as pacer:
+            ready = pacer.wait_ready()
+            self._on_prepared(Prepared(worker=self.order.worker, clock=read_clock()))
+            self._decided.wait(GO_TIMEOUT_S)
+            if self._stopped or self._go is None:
+                return End(worker=self.order.worker, failure=describe_stop(told=self._stopped))
+            self._start_ns = self._go.start_ns or time.monotonic_ns() + int(LEAD_S * SECOND_NS)
+            done, machine = self._send(pacer, ready, SamplesTail(directory / SAMPLES_FILE))
+        lines = (directory / ANSWERS_FILE).read_bytes().splitlines()
+        answers = tuple(msgspec.json.decode(line, type=DistinctAnswer) for line in lines)
+        samples = read_samples(directory / SAMPLES_FILE)
+        # In a thread of its own, so that heartbeats go on while it computes.
+        result = gevent.get_hub().threadpool.apply(
+            analyse,
+            (PacerRun(plan=plan, ready=ready, done=done, samples=samples, answers=answers),),
+            {
+                "arrivals": self.order.arrivals,
+                "seed": self.order.seed,
+                "requested": self.order.requested,
+                "scheduled": schedule.rate if schedule else None,
+                "machine": machine,
+                "started_at": started_at,
+            },
+        )
+        return End(worker=self.order.worker, result=result, tally=self._tally.encode())
+
+    def _send(self, pacer: Pacer, ready: Ready, tail: SamplesTail) -> tuple[Done, MachineUse]:
+        def follow(progress: Progress) -> None:
+            self._progress = progress
+            self._follow(tail)
+
+        with MachineGauge(ready.pid) as machine:
+            self._sender = gevent.getcurrent()
+            try:
+                done = pacer.run(self._start_ns, follow)
+            finally:
+                self._sender = None
+        self._follow(tail)
+        return done, machine.use
+
+    def _follow(self, tail: SamplesTail) -> None:
+        for samples in tail.read():
+            self._tally.add(samples)
+            self._statistics.add(samples)
+        self._on_progress()
+
+    def _draw(self) -> Schedule | None:
+        order = self.order
+        if order.law is None:
+            return None
+        law, duration_s = decode_law(order.law), order.plan.duration_s
+        return make_schedule(law, duration_s=duration_s, seed=order.seed, worker=order.worker, workers=order.workers)
+
+    def _size_connections(self, schedule: Schedule | None) -> Plan:
+        """Return the plan with as many connections as the answers will need, by the time that one takes."""
+        plan = self.order.plan
+        if not self.order.probe:
+            return plan
+        answer = probe(plan.destination, plan.requests[0], plan.timeout_s)
+        if schedule is None or plan.reconnect:
+            return plan
+        needed = 2 + math.ceil(schedule.rate * answer.took_s)
+        return msgspec.structs.replace(plan, connections=min(_MOST_CONNECTIONS, needed))
+
+
+def make_statistics(plan: Plan, stats: RequestStats) -> Statistics:
+    """Return what adds samples to Locust's statistics, under the method and the path of the first request."""
+    method, path, *_ = plan.requests[0].split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+    whole_s = plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s
+    return Statistics(stats, method=method, path=path, whole_s=whole_s)
+
+
+def describe_stop(*, told: bool = True) -> Failure:
+    """Return why a worker whose pacer never began has no result."""
+    if told:
+        return Failure(message="it was told to stop before it began", exit_code=INTERRUPTED)
+    return Failure(message=f"it was ready, and was not told to go for {GO_TIMEOUT_S:g} s")
