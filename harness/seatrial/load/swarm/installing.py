@@ -10,7 +10,7 @@ from typing import Any, Final
 import gevent
 import msgspec
 from gevent.socket import wait_read
-from locust import runners, stats
+from locust import stats
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, Runner, WorkerRunner
 from locust.web import WebUI
@@ -22,7 +22,6 @@ from seatrial.load.swarm.shape import OneEach, Stages
 from seatrial.load.swarm.user import PacerUser
 from seatrial.load.swarm.worker import Worker
 
-REPORT_INTERVAL_S: Final = 1.0
 PAGE: Final = "/seatrial"
 """Of Locust's web server: the result as JSON, while the run goes on the exact quantiles until now."""
 
@@ -30,7 +29,6 @@ PAGE: Final = "/seatrial"
 def install(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
     """Make this process one that runs pacers, leads workers that do, or both."""
     environment.dispatcher_class = OneEach
-    runners.WORKER_REPORT_INTERVAL = REPORT_INTERVAL_S
     # Locust cuts percentiles to whole milliseconds where it writes them.
     stats.StatsCSV._percentile_fields = _list_percentiles  # type: ignore[method-assign] # noqa: SLF001
     options = environment.parsed_options

@@ -53,7 +53,7 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
         seed=order.seed,
         valid=valid,
         saturated=valid and any(result.saturated for result in results),
-        reasons=(*lost, *_unite_reasons(parts, valid=valid)),
+        reasons=(*lost, *_unite_reasons(parts, valid=valid, stopped=bool(lost))),
         requests=sum(result.requests for result in results),
         errors=sum(result.errors for result in results),
         wrong=sum(result.wrong for result in results),
@@ -83,18 +83,22 @@ def choose_code(result: LoadResult) -> int:
     if any(reason.code == "interrupted" for reason in result.reasons):
         return INTERRUPTED
     causes = [] if result.valid else [ExitCode.MEASUREMENT_INVALID]
-    if not result.outcomes.get("answered"):
+    if result.requests and not result.outcomes.get("answered"):
         causes.append(ExitCode.CHECK_FAILED)
     return int(choose_exit_code(causes))
 
 
-def _unite_reasons(parts: Sequence[Part], *, valid: bool) -> list[Reason]:
-    """Return the reasons with the worker's name; that the server was saturated says nothing where the run is no measurement."""
+def _unite_reasons(parts: Sequence[Part], *, valid: bool, stopped: bool) -> list[Reason]:
+    """Return the reasons under the workers' names.
+
+    That the server was saturated says nothing where the run is no measurement, nor that workers were told to stop because another
+    was lost.
+    """
     return [
         reason if len(parts) == 1 else msgspec.structs.replace(reason, message=f"{part.name}: {reason.message}")
         for part in parts
         for reason in part.result.reasons
-        if valid or not part.result.saturated
+        if (valid or not part.result.saturated) and not (stopped and reason.code == "interrupted")
     ]
 
 

@@ -54,7 +54,7 @@ class Worker:
         self._idle.clear()
         try:
             self._pacing = Pacing(
-                order, self._environment.stats, on_prepared=self._tell_prepared, on_progress=self._tell_progress
+                order, self._environment.stats, on_prepared=self._tell_prepared, on_progress=self._report
             )
             end = self._pacing.run()
         finally:
@@ -65,17 +65,19 @@ class Worker:
     def _tell_prepared(self, prepared: Prepared) -> None:
         self._runner.send_message(READY, pack(prepared))
 
-    def _tell_progress(self) -> None:
-        """Report by itself where there is no master to report to; Locust's workers do so each second."""
-        if isinstance(self._runner, LocalRunner) and self._pacing is not None:
-            self._runner.send_message(REPORT, pack(self._pacing.take_report()))
+    def _report(self) -> None:
+        """Report what came, as soon as it is known; to itself where there is no master."""
+        if isinstance(self._runner, LocalRunner):
+            if self._pacing is not None:
+                self._runner.send_message(REPORT, pack(self._pacing.take_report()))
+            return
+        data: dict[str, Any] = {}
+        self._environment.events.report_to_master.fire(client_id=self._runner.client_id, data=data)
+        self._runner.send_message("stats", data)
 
     def _tell_end(self, end: End) -> None:
-        if isinstance(self._runner, WorkerRunner):
-            # What came last goes into the statistics before the end is known.
-            data: dict[str, Any] = {}
-            self._environment.events.report_to_master.fire(client_id=self._runner.client_id, data=data)
-            self._runner.send_message("stats", data)
+        # What came last is in the statistics before the end is known.
+        self._report()
         self._runner.send_message(END, pack(end))
 
     def _fill_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:  # noqa: ARG002 - Locust names it

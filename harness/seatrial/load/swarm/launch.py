@@ -1,0 +1,169 @@
+"""Starts a master of Locust and its workers on this machine, and brings their result back. Every wait has a bound.
+
+Locust is not imported here: it patches the process that does. What is started ends with the call, and by itself when this process
+dies: its standard input ends then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from seatrial.errors import ExitCode, HarnessError, SeatrialError, UsageError
+from seatrial.load.arrivals import Arrivals
+from seatrial.load.plan import Plan, Progress
+from seatrial.load.result import LoadResult
+from seatrial.load.swarm.files import SwarmFiles
+from seatrial.load.swarm.merging import INTERRUPTED
+from seatrial.load.swarm.messages import Order, encode_law, split_order
+
+LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
+START_TIMEOUT_S: Final = 60.0
+SLACK_S: Final = 200.0
+"""Beyond the time of the plan: for pacers to be ready, for ends that are late, for figures."""
+STOP_TIMEOUT_S: Final = 60.0
+_END_TIMEOUT_S: Final = 5.0
+_POLL_S: Final = 0.05
+_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR", "VIRTUAL_ENV")
+"""Not HOME: a user's .locust.conf is not for this."""
+
+
+class SwarmError(SeatrialError):
+    """Nothing was sent: a worker could not begin. Its exit code is that of what was in the way."""
+
+
+def run_swarm(
+    plan: Plan,
+    law: Arrivals | None,
+    *,
+    workers: int,
+    directory: Path,
+    seed: int = 1,
+    requested: float | None = None,
+    locust_options: Sequence[str] = (),
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> LoadResult:
+    """Run a plan by several workers of Locust, and return the result of all. Ctrl-C stops it, and the result says so.
+
+    Args:
+        plan: of all workers: each has its share of the users, the connections and the schedule.
+        law: of arrival, which each draws its share of; None in a closed loop.
+        workers: how many processes send, each with a pacer of its own.
+        directory: empty; takes logs, and the samples of each worker in `worker-0`, `worker-1`, …
+        seed: of the schedule.
+        requested: requests a second that were asked for.
+        locust_options: more of Locust's own, for its master: as `--csv PREFIX` or `--html FILE`, with whole paths.
+        on_progress: is told how far all are, each second.
+
+    Raises:
+        UsageError: no worker, or more of them than users.
+        SwarmError: nothing could be sent.
+        HarnessError: Locust broke.
+    """
+    order = Order(
+        plan=plan,
+        law=None if law is None else encode_law(law),
+        seed=seed,
+        requested=requested,
+        directory=str(directory.absolute()),
+    )
+    if workers < 1:
+        raise UsageError(f"{workers} workers are none, 1 or more were expected")
+    split_order(order, workers)
+    files = SwarmFiles(directory)
+    files.write_order(order)
+    with ExitStack() as stack:
+        expected = ("--expect-workers", str(workers), "--expect-workers-max-wait", str(int(START_TIMEOUT_S)))
+        listening = ("--master-bind-host", "127.0.0.1", "--master-bind-port", "0")
+        options = ("--master", "--headless", "--only-summary", *listening, *expected, *locust_options)
+        master = stack.enter_context(_start("master", directory, *options))
+        port = str(_wait_for_port(files, master, directory))
+        for worker in range(workers):
+            stack.enter_context(_start(f"locust-{worker}", directory, "--worker", "--master-port", port))
+        _follow(master, files, plan, on_progress)
+    return _read_result(files, directory)
+
+
+def _read_result(files: SwarmFiles, directory: Path) -> LoadResult:
+    conclusion = files.read_conclusion()
+    if conclusion is None:
+        raise _describe_breakdown("it ended without a result, or took too long", directory)
+    if isinstance(conclusion, LoadResult):
+        return conclusion
+    if conclusion.exit_code == INTERRUPTED:
+        raise KeyboardInterrupt
+    error = SwarmError(conclusion.message, fix=conclusion.fix)
+    error.exit_code = ExitCode(conclusion.exit_code)
+    raise error
+
+
+@contextlib.contextmanager
+def _start(name: str, directory: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run Locust for the length of the block; after it, it is asked to end, and then made to."""
+    argv = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--seatrial-directory", str(directory.absolute())]
+    environ = {key: value for key in _PASSED_ON if (value := os.environ.get(key)) is not None}
+    with (
+        (directory / f"{name}.log").open("wb") as log,
+        subprocess.Popen(
+            [*argv, *options],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=directory,
+            env=environ,
+            start_new_session=True,  # Ctrl-C is for this process, which tells the master.
+        ) as popen,
+    ):
+        try:
+            yield popen
+        finally:
+            assert popen.stdin is not None
+            popen.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                popen.wait(_END_TIMEOUT_S)
+            popen.kill()
+
+
+def _wait_for_port(files: SwarmFiles, master: subprocess.Popen[bytes], directory: Path) -> int:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while (port := files.read_port()) is None:
+        if master.poll() is not None or time.monotonic() > deadline_s:
+            raise _describe_breakdown("its master did not come up", directory)
+        time.sleep(_POLL_S)
+    return port
+
+
+def _follow(
+    master: subprocess.Popen[bytes], files: SwarmFiles, plan: Plan, on_progress: Callable[[Progress], None]
+) -> None:
+    """Return when the master has ended, or has taken too long."""
+    deadline_s = time.monotonic() + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
+    told = 0
+    while time.monotonic() < deadline_s:
+        try:
+            over = master.poll() is not None
+            for progress in files.read_progress(told):
+                told += 1
+                on_progress(progress)
+            if over:
+                return
+            time.sleep(_POLL_S)
+        except KeyboardInterrupt:
+            master.send_signal(signal.SIGINT)
+            deadline_s = time.monotonic() + STOP_TIMEOUT_S
+
+
+def _describe_breakdown(how: str, directory: Path) -> HarnessError:
+    log = directory / "master.log"
+    said = log.read_text(encoding="utf-8", errors="replace")[-2000:] if log.exists() else ""
+    return HarnessError(
+        f"Locust broke: {how}; its master said: {said or 'nothing'}", fix=f"see the logs in {directory}"
+    )

@@ -1,0 +1,413 @@
+"""What a swarm's master and workers share, without Locust: orders that are split, tallies, what is lost, results that add up."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from seatrial.errors import UsageError
+from seatrial.load.analysis import analyse
+from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace
+from seatrial.load.driver import PacerRun
+from seatrial.load.plan import Destination, Done, Plan, Progress, Ready
+from seatrial.load.result import LoadResult, Quantiles, Reason
+from seatrial.load.samples import NEVER, SAMPLE, Outcome, Samples
+from seatrial.load.schedules import make_schedule
+from seatrial.load.swarm.collecting import Collection
+from seatrial.load.swarm.merging import Part, choose_code, merge_parts
+from seatrial.load.swarm.messages import (
+    End,
+    Failure,
+    Order,
+    Prepared,
+    Report,
+    decode_law,
+    encode_law,
+    pack,
+    split_order,
+    unpack,
+)
+from seatrial.load.swarm.options import add_options, read_order
+from seatrial.load.tally import SERIES, Tally
+
+START_NS = 5_000_000_000_000
+SECONDS = 20
+MS = 1_000_000
+PLAN = Plan(
+    destination=Destination(host="127.0.0.1", port=1),
+    requests=(b"GET /path HTTP/1.1\r\n\r\n",),
+    cases=(0,),
+    mode="open",
+    duration_s=SECONDS,
+)
+ORDER = Order(plan=PLAN, law=encode_law(Poisson(rate=500.0)), requested=500.0)
+
+
+def draw(count: int = 10_000, seed: int = 1) -> Samples:
+    """Samples with every outcome in them, as they would be recorded."""
+    rng = np.random.default_rng(seed)
+    samples = np.zeros(count, SAMPLE)
+    samples["intended_ns"] = START_NS + np.sort(rng.integers(0, SECONDS * 10**9, count))
+    samples["sent_ns"] = samples["intended_ns"] + rng.integers(1_000, 50_000, count)
+    samples["last_ns"] = samples["sent_ns"] + (rng.lognormal(1.5, 0.5, count) * MS).astype(np.int64)
+    samples["first_ns"] = samples["last_ns"]
+    samples["connect_ns"] = np.where(rng.random(count) < 0.01, 200_000, NEVER)
+    samples["status"] = 200
+    shares = [0.97, 0.0, 0.02, 0.002, 0.002, 0.002, 0.002, 0.002, 0.0]
+    samples["outcome"] = rng.choice(len(Outcome), count, p=shares)
+    samples["status"][samples["outcome"] == Outcome.REFUSED] = 503
+    return samples
+
+
+def make_run(samples: Samples, **done: Any) -> PacerRun:
+    end_ns = START_NS + SECONDS * 10**9
+    told = Done(
+        start_ns=START_NS,
+        end_ns=int(max(end_ns, samples["last_ns"].max())),
+        scheduled=len(samples),
+        sent=len(samples),
+        connections_opened=10,
+        in_flight_area_ns=int(np.maximum(np.minimum(samples["last_ns"], end_ns) - samples["sent_ns"], 0).sum()),
+        loop_lag_ns=(MS // 2,) * 10 * SECONDS,
+        cpu_s=SECONDS,
+        spun_s=SECONDS * 0.8,
+        rss_bytes=50 << 20,
+        clock_step_ns=0,
+    )
+    return PacerRun(
+        plan=PLAN,
+        ready=Ready(pid=1, connections=1, uvloop=""),
+        done=msgspec.structs.replace(told, **done),
+        samples=samples,
+        answers=(),
+    )
+
+
+def measure(samples: Samples, **done: Any) -> LoadResult:
+    return analyse(make_run(samples, **done), arrivals="poisson", seed=1, scheduled=len(samples) / SECONDS)
+
+
+def tally(*parts: Samples) -> Tally:
+    whole = Tally()
+    for part in parts:
+        whole.add(part)
+    return whole
+
+
+def make_parts(samples: Samples, workers: int = 2, **done: Any) -> list[Part]:
+    return [
+        Part(name=f"worker {k + 1}", result=measure(samples[k::workers], **done), tally=tally(samples[k::workers]))
+        for k in range(workers)
+    ]
+
+
+def end(samples: Samples, worker: int = 0) -> End:
+    return End(worker=worker, result=measure(samples), tally=tally(samples).encode())
+
+
+def assert_near(found: Quantiles, true: Quantiles) -> None:
+    for name, value in msgspec.structs.asdict(true).items():
+        got = getattr(found, name)
+        assert got == (value if value is None else pytest.approx(value, rel=0.001)), name
+
+
+def test_a_tally_has_the_figures_of_the_analysis() -> None:
+    samples = draw()
+    found, true = tally(samples), measure(samples)
+
+    assert true.valid
+    assert found.requests == true.requests
+    assert found.failures == true.requests - true.outcomes["answered"]
+    for name, quantiles in (
+        ("response", true.response_time_s),
+        ("service", true.service_time_s),
+        ("failure", true.failure_time_s),
+        ("connect", true.connect_time_s),
+    ):
+        assert quantiles is not None
+        assert_near(found.series[name].summarize(), quantiles)
+    assert {Outcome(k).name.lower(): n for k, n in found.outcomes.items()} == true.outcomes
+    assert {str(status): n for status, n in found.statuses.items()} == true.statuses
+
+
+def test_tallies_add_up_and_come_through_a_wire() -> None:
+    samples = draw()
+    first, second = samples[:3000], samples[3000:]
+    whole = tally(first)
+    whole.merge(tally(second))
+    later = tally(first)
+    earlier = later.copy()
+    later.add(second)
+
+    assert whole.encode() == tally(samples).encode()
+    assert Tally.decode(unpack(pack(whole.encode()), type(whole.encode()))).encode() == whole.encode()
+    earlier.merge(later.subtract(earlier))
+    assert earlier.encode() == tally(samples).encode()
+
+
+def test_warm_up_is_in_no_tally() -> None:
+    samples = draw()
+    samples["phase"][:100] = 1
+
+    assert tally(samples).encode() == tally(samples[100:]).encode()
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Constant(rate=3.5),
+        Poisson(rate=100.0),
+        Gamma(rate=20.0, shape=0.5),
+        Steps(steps=((10.0, 2.0), (20.0, 3.0)), poisson=True),
+        Ramp(first=1.0, last=9.0),
+        Trace(offsets_s=(0.0, 0.5), origin="times.csv"),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_a_law_comes_through_a_wire(law: Arrivals) -> None:
+    order = unpack(pack(Order(plan=PLAN, law=encode_law(law))), Order)
+
+    assert order.law is not None
+    assert decode_law(order.law) == law
+    assert order.arrivals == law.describe()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_shares_of_a_schedule_that_is_dealt_are_the_single_stream(workers: int) -> None:
+    cases = (4, 1, 3, 0, 2, 9)
+    plan = msgspec.structs.replace(PLAN, cases=cases, connections=8)
+    whole = make_schedule(Constant(rate=97.0), duration_s=3.0, seed=1).offsets_ns
+    sent = []
+    for share in split_order(Order(plan=plan, law=encode_law(Constant(rate=97.0))), workers):
+        offsets = make_schedule(
+            Constant(rate=97.0), duration_s=3.0, seed=1, worker=share.worker, workers=share.workers
+        ).offsets_ns
+        asked = share.plan.cases
+        sent += [(int(offset), asked[k % len(asked)]) for k, offset in enumerate(offsets)]
+
+    assert sorted(sent) == [(int(offset), cases[k % len(cases)]) for k, offset in enumerate(whole)]
+
+
+def test_users_and_connections_are_shared() -> None:
+    plan = msgspec.structs.replace(PLAN, mode="closed", users=11, connections=5)
+    shares = split_order(Order(plan=plan), 3)
+
+    assert [share.plan.users for share in shares] == [4, 4, 3]
+    assert [share.plan.connections for share in shares] == [2, 2, 2]
+    with pytest.raises(UsageError, match="2 users cannot be shared by 3 workers"):
+        split_order(Order(plan=msgspec.structs.replace(plan, users=2)), 3)
+
+
+def test_results_of_workers_add_up_to_that_of_one_stream() -> None:
+    samples = draw()
+    merged, single = merge_parts(ORDER, make_parts(samples, 4)), measure(samples)
+
+    assert (merged.valid, merged.reasons, merged.intervals) == (True, (), {})
+    for name in ("requests", "errors", "censored", "outcomes", "statuses", "duration_s", "mode"):
+        assert getattr(merged, name) == getattr(single, name), name
+    assert merged.rate.achieved == pytest.approx(single.rate.achieved)
+    assert merged.rate.scheduled == pytest.approx(500.0)
+    for name in ("response_time_s", "service_time_s", "failure_time_s", "connect_time_s"):
+        assert_near(getattr(merged, name), getattr(single, name))
+    assert merged.response_time_s == tally(samples).series["response"].summarize(), "bit for bit"
+    assert merged.client["rss_bytes"] == 4 * (50 << 20)
+    assert merged.client["loop_lag_max_s"] == 0.0005
+    assert choose_code(merged) == 0
+
+
+def test_of_a_single_worker_intervals_stand() -> None:
+    assert set(merge_parts(ORDER, make_parts(draw(), 1)).intervals) >= {"p50", "p95"}
+
+
+def test_a_worker_that_is_no_measurement_makes_none_of_all() -> None:
+    samples = draw()
+    parts = make_parts(samples)
+    parts[1] = make_parts(samples, clock_step_ns=5 * MS)[1]
+    merged = merge_parts(ORDER, parts)
+
+    assert (merged.valid, merged.saturated) == (False, False)
+    assert [reason.code for reason in merged.reasons] == ["clock-step"]
+    assert merged.reasons[0].message.startswith("worker 2: the wall clock")
+    assert merged.response_time_s.p50 is None
+    assert merged.requests == len(samples)
+    assert choose_code(merged) == 7
+
+
+def test_a_worker_that_finds_the_server_saturated_says_so_of_all() -> None:
+    parts = make_parts(draw())
+    reason = Reason(code="saturated", message="it fell behind", fix="lower the rate")
+    result = msgspec.structs.replace(parts[0].result, saturated=True, reasons=(reason,))
+    merged = merge_parts(ORDER, [Part(name="worker 1", result=result, tally=parts[0].tally), parts[1]])
+
+    assert (merged.valid, merged.saturated) == (True, True)
+    assert [each.code for each in merged.reasons] == ["saturated"]
+    assert merged.response_time_s.p50 is not None
+
+
+def test_when_nothing_succeeds_the_exit_code_is_1() -> None:
+    samples = draw()
+    samples["outcome"], samples["status"] = Outcome.REFUSED, 503
+
+    assert choose_code(merge_parts(ORDER, make_parts(samples))) == 1
+
+
+def collect(workers: Sequence[str] = ("a", "b"), *, begun: bool = True) -> Collection:
+    collection = Collection(ORDER, tuple(workers))
+    for number, name in enumerate(workers):
+        collection.take_prepared(name, Prepared(worker=number, clock="c"))
+    collection.begun = begun
+    return collection
+
+
+def conclude(collection: Collection) -> LoadResult:
+    result = collection.conclude()
+    assert isinstance(result, LoadResult)
+    return result
+
+
+def test_a_run_is_over_when_all_have_come_to_their_end() -> None:
+    samples = draw()
+    collection = collect()
+    collection.take_end("a", end(samples[::2]))
+    assert collection.is_prepared
+    assert not collection.is_over
+    collection.take_end("b", end(samples[1::2], 1))
+    result = conclude(collection)
+
+    assert collection.is_over
+    assert not collection.is_broken
+    assert (result.valid, result.requests) == (True, len(samples))
+
+
+def test_a_worker_that_is_lost_makes_the_run_no_measurement() -> None:
+    """The others, who were told to stop for it, are no reason of their own."""
+    samples = draw()
+    collection = collect()
+    collection.lose("a", "its heartbeat stopped")
+    assert collection.is_broken
+    collection.take_end("a", end(samples))
+    stopped = measure(samples, stopped="told to stop")
+    collection.take_end("b", End(worker=1, result=stopped, tally=tally(samples).encode()))
+    result = conclude(collection)
+
+    assert not result.valid
+    assert [reason.code for reason in result.reasons] == ["worker-lost"]
+    assert "worker 1 of 2 was lost: its heartbeat stopped" in result.reasons[0].message
+    assert result.response_time_s.p50 is None
+    assert choose_code(result) == 7
+
+
+def test_the_only_worker_may_be_lost() -> None:
+    collection = collect(["a"])
+    collection.lose("a", "it is gone")
+    result = conclude(collection)
+
+    assert (result.valid, result.requests, choose_code(result)) == (False, 0, 7)
+
+
+def test_a_worker_that_fails_in_the_midst_is_lost() -> None:
+    collection = collect()
+    collection.take_end("a", end(draw()))
+    collection.take_end("b", End(worker=1, failure=Failure(message="the pacer broke")))
+    result = conclude(collection)
+
+    assert [reason.code for reason in result.reasons] == ["worker-lost"]
+    assert "the pacer broke" in result.reasons[0].message
+
+
+def test_when_no_worker_can_begin_there_is_no_result() -> None:
+    """What was in the way is said, and not that the others were told to stop for it."""
+    collection = collect(begun=False)
+    collection.take_end("a", End(worker=0, failure=Failure(message="told to stop", exit_code=130)))
+    collection.take_end("b", End(worker=1, failure=Failure(message="nothing listens", exit_code=3)))
+
+    assert collection.conclude() == Failure(message="nothing listens", exit_code=3)
+
+
+def test_reports_add_up_to_what_came_and_how_far_all_are() -> None:
+    samples = draw()
+    collection = collect()
+    for number, name in enumerate(("a", "b", "a", "stranger")):
+        progress = Progress(elapsed_s=1.0 + number, sent=10, ended=9, failed=1, in_flight=1)
+        part = tally(samples[number::4]) if name != "stranger" else tally(samples)
+        collection.take_report(name, Report(worker=0, tally=part.encode(), progress=progress))
+
+    assert collection.tally.encode() == tally(samples[0::4], samples[1::4], samples[2::4]).encode()
+    assert collection.progress == Progress(elapsed_s=3.0, sent=20, ended=18, failed=2, in_flight=2)
+    assert set(collection.tally.series) == set(SERIES)
+
+
+class LocustParser(ArgumentParser):
+    """As far as Locust's parser differs from its base."""
+
+    def add_argument(self, *names: Any, include_in_web_ui: bool = True, **how: Any) -> Any:  # type: ignore[override]
+        return super().add_argument(*names, **how)
+
+
+def parse(*arguments: str) -> Namespace:
+    parser = LocustParser()
+    add_options(parser)
+    return parser.parse_args(arguments)
+
+
+def test_options_make_an_order() -> None:
+    options = parse("--seatrial-rate", "50", "--seatrial-arrivals", "constant", "--seatrial-header", "X-A: 1")
+    order = read_order(options, "http://127.0.0.1:8080/path?x=1")
+
+    assert order.plan.destination == Destination(host="127.0.0.1", port=8080, server_name="127.0.0.1")
+    assert order.plan.requests[0].startswith(b"GET /path?x=1 HTTP/1.1\r\n")
+    assert b"\r\nX-A: 1\r\n" in order.plan.requests[0]
+    assert (order.plan.mode, order.plan.duration_s, order.requested) == ("open", 10.0, 50.0)
+    assert order.arrivals == "constant 50/s"
+    assert order.probe
+
+
+def test_options_of_a_closed_loop(tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(b"{}")
+    body = f"@{tmp_path / 'body'}"
+    order = read_order(parse("--seatrial-users", "4", "--seatrial-body", body), "http://127.0.0.1:8080")
+
+    assert (order.plan.mode, order.plan.users, order.law) == ("closed", 4, None)
+    assert order.plan.requests[0].startswith(b"POST / HTTP/1.1\r\n")
+    assert order.plan.requests[0].endswith(b"\r\n\r\n{}")
+
+
+def test_stages_take_the_place_of_rate_and_duration() -> None:
+    order = read_order(parse(), "http://127.0.0.1:8080", ((10.0, 2.0), (20.0, 3.0)))
+
+    assert order.plan.duration_s == 5.0
+    assert order.law is not None
+    assert decode_law(order.law) == Steps(steps=((10.0, 2.0), (20.0, 3.0)), poisson=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "url", "stages", "words"),
+    [
+        ([], "http://127.0.0.1:9/", (), "--seatrial-rate"),
+        (["--seatrial-rate", "5", "--seatrial-users", "5"], "http://127.0.0.1:9/", (), "--seatrial-users"),
+        (["--seatrial-rate", "5", "--seatrial-arrivals", "steps:5x5"], "http://127.0.0.1:9/", (), "bring their rates"),
+        (["--seatrial-rate", "-1"], "http://127.0.0.1:9/", (), "above 0"),
+        (["--seatrial-rate", "nan"], "http://127.0.0.1:9/", (), "above 0"),
+        (["--seatrial-rate", "1e9"], "http://127.0.0.1:9/", (), "1,000,000"),
+        (["--seatrial-rate", "0.001"], "http://127.0.0.1:9/", (), "no request at all"),
+        (["--seatrial-users", "-3"], "http://127.0.0.1:9/", (), "1 to 10,000"),
+        (["--seatrial-rate", "5", "--seatrial-duration", "0"], "http://127.0.0.1:9/", (), "duration"),
+        (["--seatrial-rate", "5", "--seatrial-drain", "-1"], "http://127.0.0.1:9/", (), "--seatrial-drain"),
+        (["--seatrial-rate", "5", "--seatrial-timeout", "0"], "http://127.0.0.1:9/", (), "--seatrial-timeout"),
+        (["--seatrial-rate", "5", "--seatrial-body", "@not-there"], "http://127.0.0.1:9/", (), "not-there"),
+        (["--seatrial-rate", "5"], "", (), "--host"),
+        (["--seatrial-rate", "5"], "http://192.0.2.1/", (), "is not this machine"),
+        (["--seatrial-rate", "5"], "http://127.0.0.1:9/", ((5.0, 1.0),), "stages"),
+    ],
+)
+def test_options_that_cannot_be_used_are_a_sentence(
+    arguments: list[str], url: str, stages: tuple[tuple[float, float], ...], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        read_order(parse(*arguments), url, stages)
