@@ -163,6 +163,11 @@ def test_locusts_chart_shows_the_rate_in_the_place_of_users(swarm: Swarm) -> Non
     assert max(shown) in {199, 200, 201}
 
 
+def test_nothing_of_locust_is_in_this_process(swarm: Swarm) -> None:
+    assert swarm.result.requests == 400
+    assert not {"gevent", "locust"} & set(sys.modules)
+
+
 def test_progress_is_told_of_all_workers(swarm: Swarm) -> None:
     sent = [progress.sent for progress in swarm.progress]
 

@@ -402,6 +402,7 @@ def test_stages_take_the_place_of_rate_and_duration() -> None:
         (["--seatrial-rate", "5", "--seatrial-timeout", "0"], "http://127.0.0.1:9/", (), "--seatrial-timeout"),
         (["--seatrial-rate", "5", "--seatrial-body", "@not-there"], "http://127.0.0.1:9/", (), "not-there"),
         (["--seatrial-rate", "5"], "", (), "--host"),
+        (["--seatrial-rate", "5", "--seatrial-json", "/not/there/x"], "http://127.0.0.1:9/", (), "cannot be written"),
         (["--seatrial-rate", "5"], "http://192.0.2.1/", (), "is not this machine"),
         (["--seatrial-rate", "5"], "http://127.0.0.1:9/", ((5.0, 1.0),), "stages"),
     ],

@@ -13,7 +13,7 @@ from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 
-from seatrial.errors import SeatrialError
+from seatrial.errors import ExitCode, HarnessError, SeatrialError
 from seatrial.load.arrivals import SECOND_NS
 from seatrial.load.driver import READY_TIMEOUT_S, SLACK_S
 from seatrial.load.result import LoadResult
@@ -98,6 +98,8 @@ class Master:
             self._conclude(Failure(message=error.message, fix=error.fix, exit_code=int(error.exit_code)))
             return
         self._over.clear()
+        # What it is when this breaks before there is a conclusion.
+        self._environment.process_exit_code = int(HarnessError.exit_code)
         plan = run.order.plan
         self._deadline_s = time.monotonic() + READY_TIMEOUT_S + plan.timeout_s + SLACK_S
         for name, seat in run.seats.items():
@@ -126,6 +128,13 @@ class Master:
         self._set_start()
 
     def _watch(self, run: Collection) -> None:
+        try:
+            self._await_end(run)
+            self._conclude(run.conclude())
+        finally:
+            self._over.set()
+
+    def _await_end(self, run: Collection) -> None:
         """See the run to its end: workers that are gone, and those that take too long, are given up."""
         told, told_s = False, 0.0
         while not run.is_over:
@@ -138,7 +147,6 @@ class Master:
                 told_s = time.monotonic()
                 self._tell_progress(run)
         self._tell_progress(run)
-        self._conclude(run.conclude())
 
     def _find_lost(self, run: Collection) -> None:
         late = time.monotonic() > self._deadline_s
@@ -176,14 +184,20 @@ class Master:
         else:
             self._environment.process_exit_code = choose_code(conclusion)
             stats.console_logger.info(render_load(conclusion, self._environment.host or "load"))
-            if options.seatrial_json:
-                write_result(conclusion, options.seatrial_json)
+        if isinstance(conclusion, LoadResult) and options.seatrial_json:
+            self._write(conclusion, options.seatrial_json)
         if options.seatrial_directory:
             SwarmFiles(options.seatrial_directory).write_conclusion(conclusion)
         if options.csv_prefix:
             # Locust's files are written each second and not at the end: what came last must be in them.
             gevent.sleep(1.5 * stats.CSV_STATS_INTERVAL_SEC)
-        self._over.set()
+
+    def _write(self, result: LoadResult, path: str) -> None:
+        try:
+            write_result(result, path)
+        except OSError as error:
+            self._environment.process_exit_code = int(ExitCode.USAGE)
+            _log.error("seatrial: the result cannot be written to %r: %s", path, error)
 
     def _tell_progress(self, run: Collection) -> None:
         options = self._environment.parsed_options

@@ -65,6 +65,10 @@ def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[flo
         raise UsageError("there is no URL to put load on", fix="give --host http://127.0.0.1:8080/path")
     duration_s = sum(seconds for _, seconds in stages) if stages else options.seatrial_duration
     _check_seconds(options, duration_s)
+    if options.seatrial_json and not Path(options.seatrial_json).absolute().parent.is_dir():
+        raise UsageError(
+            f"{options.seatrial_json!r} cannot be written: a file in a directory that is there was expected"
+        )
     law = _read_law(options, duration_s, stages)
     address = resolve(url, allowed=options.seatrial_allow_remote, ca_file=options.seatrial_ca_file)
     request = compose_request(
