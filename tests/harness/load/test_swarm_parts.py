@@ -69,6 +69,8 @@ def make_run(samples: Samples, **done: Any) -> PacerRun:
     end_ns = START_NS + SECONDS * 10**9
     told = Done(
         start_ns=START_NS,
+        window_begin_ns=START_NS,
+        window_end_ns=end_ns,
         end_ns=int(max(end_ns, samples["last_ns"].max())),
         scheduled=len(samples),
         sent=len(samples),

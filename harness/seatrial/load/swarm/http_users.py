@@ -191,6 +191,8 @@ def ask_all(plan: Plan, directory: Path, kind: str) -> Done:
     count = book.write(directory)
     return Done(
         start_ns=book.start_ns,
+        window_begin_ns=book.start_ns + int(plan.warm_up_s * SECOND_NS),
+        window_end_ns=book.end_ns,
         end_ns=time.monotonic_ns(),
         scheduled=count,
         sent=count,

@@ -22,7 +22,7 @@ from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import SECOND_NS, Offsets
 from seatrial.load.driver import LEAD_S, Pacer, PacerRun
 from seatrial.load.machine import MachineGauge, MachineUse
-from seatrial.load.measuring import prepend_warm_up
+from seatrial.load.measuring import space_warm_up
 from seatrial.load.plan import ANSWERS_FILE, SAMPLES_FILE, DistinctAnswer, Done, Plan, Progress, Ready
 from seatrial.load.probe import probe
 from seatrial.load.samples import read_samples
@@ -113,9 +113,12 @@ class Pacing:
     def _measure(self, directory: Path) -> End:
         schedule = self._draw()
         plan = self._size_connections(schedule)
-        self._offsets = None if schedule is None else prepend_warm_up(schedule.offsets_ns, plan)
+        warm_up = None if schedule is None else space_warm_up(schedule, plan)
+        if schedule is not None and warm_up is not None:
+            window_ns = int(plan.warm_up_s * SECOND_NS)
+            self._offsets = np.concatenate([warm_up, schedule.offsets_ns + window_ns])
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with Pacer(plan, self._offsets, directory) as pacer:
+        with Pacer(plan, None if schedule is None else schedule.offsets_ns, directory, warm_up_ns=warm_up) as pacer:
             ready = pacer.wait_ready()
             self._on_prepared(Prepared(worker=self.order.worker, clock=read_clock()))
             self._decided.wait(GO_TIMEOUT_S)
