@@ -13,10 +13,12 @@ from seatrial.load.blocks import gather, read_blocks
 from seatrial.load.checking import Checked
 from seatrial.load.driver import PacerRun
 from seatrial.load.machine import MachineUse
-from seatrial.load.quantiles import Times, find_interval, summarize
+from seatrial.load.quantiles import FOREVER_NS, Times, find_interval, summarize
 from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate
 from seatrial.load.samples import NEVER, SUCCESSES, Outcome, Samples
 from seatrial.load.saturation import find_saturation
+from seatrial.load.stationarity import WarmUpVerdict
+from seatrial.load.stopping import CONFIDENCE, StopVerdict
 from seatrial.load.validity import find_flaws, measure_lags
 from seatrial.load.window import Window, find_window
 
@@ -24,9 +26,7 @@ ERRORS: Final = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.WRONG, Outcome.C
 NO_FIGURES: Final = Quantiles(p50=None, p90=None, p95=None, p99=None, p99_9=None, max=None)
 INTERVALS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _UNANSWERED = (int(Outcome.CENSORED), int(Outcome.TIMED_OUT))
-# Longer than any run: where requests that were not answered in time stand among those that were.
-_FOREVER_NS: Final = 1 << 60
-_FOREVER_S: Final = _FOREVER_NS / 1e9
+_FOREVER_S: Final = FOREVER_NS / 1e9
 _MOST_SORTED: Final = 2_000_000
 
 
@@ -50,6 +50,8 @@ def analyse(
     scheduled: float | None = None,
     machine: MachineUse | None = None,
     checked: Checked | None = None,
+    warm_up: WarmUpVerdict | None = None,
+    stop: StopVerdict | None = None,
     started_at: str = "",
 ) -> LoadResult:
     """Return the figures of a run; none of its times when it is invalid.
@@ -62,13 +64,15 @@ def analyse(
         scheduled: requests a second of the schedule that was drawn.
         machine: what the machine did meanwhile.
         checked: what came of comparing answers with golden ones; None when they were not.
+        warm_up: what was found of response times before the window; None when its length was given.
+        stop: what was found of whether enough is known; None when nobody asked.
         started_at: UTC, ISO 8601.
     """
     flaws = find_flaws(run, machine, checked)
     saturation = () if flaws else find_saturation(run)
     window = find_window(run)
     outcomes, statuses, in_time = _count(run.samples, window)
-    figures = Figures() if flaws else measure(run.samples)
+    figures = Figures() if flaws else measure(run.samples, stop.confidence if stop else CONFIDENCE)
     lag = summarize(measure_lags(run.samples))
     return LoadResult(
         mode=run.plan.mode,
@@ -96,19 +100,22 @@ def analyse(
         mixed_up=checked.mixed_up if checked else 0,
         examples=checked.examples if checked else (),
         warm_up_s=(run.done.window_begin_ns - run.done.start_ns) / 1e9,
+        stationary=warm_up.stationary if warm_up else None,
+        warm_up=warm_up.message if warm_up else "",
+        ended=f"{stop.why}: {stop.message}" if stop and stop.stop else "",
         client=_describe_client(run, machine or MachineUse()),
         started_at=started_at,
     )
 
 
-def measure(samples: Samples) -> Figures:
+def measure(samples: Samples, confidence: float = CONFIDENCE) -> Figures:
     """Return the times of the window.
 
     Response and service times are of right answers. Requests that were not answered in the time they had (censored, timed out)
     rank above all of them: a quantile that lies among those is null, and none looks better for their sake.
     """
     response = _gather_response(samples)
-    found = {name: find_interval(response, p) for name, p in INTERVALS.items()}
+    found = {name: find_interval(response, p, confidence) for name, p in INTERVALS.items()}
     intervals = {name: each for name, each in found.items() if each is not None and each.high < _FOREVER_S}
     response_time = _summarize(response)
     del response
@@ -149,7 +156,7 @@ def _read_service(block: Samples) -> Times:
 
 
 def _or_forever(block: Samples, times: Times) -> Times:
-    return np.where(np.isin(block["outcome"], _UNANSWERED), _FOREVER_NS, times)
+    return np.where(np.isin(block["outcome"], _UNANSWERED), FOREVER_NS, times)
 
 
 def _is_ranked(block: Samples) -> npt.NDArray[np.bool_]:

@@ -11,11 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from seatrial.errors import UsageError
-from seatrial.load.judging import Judgement
 from seatrial.load.repeating import repeat_while_invalid
+from seatrial.load.result import Judgement
 
 Kept = Literal["kept", "missed", "invalid", "undecided"]
 _STATUSES: Final[dict[str, Kept]] = {"met": "kept", "missed": "missed", "undecided": "undecided"}
+CAPACITY_SCHEMA: Final = "seatrial.capacity/1"
 FINEST: Final = 0.001
 MOST_TO_AGREE: Final = 3
 """Measurements of one rate, before a majority is no longer sought."""
@@ -37,6 +38,8 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a search found: the capacity lies from `highest_kept` to `lowest_missed`."""
+
+    schema: Annotated[str, Meta(description=CAPACITY_SCHEMA)] = CAPACITY_SCHEMA
 
     highest_kept: Annotated[
         float | None, Meta(description="requests a second, kept once more when confirmed; null when none was")

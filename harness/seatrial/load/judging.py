@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Final
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from seatrial.load.objectives import QUANTILES, Objectives
 from seatrial.load.quantiles import FEWEST, FOREVER_NS, Times, find_interval, find_quantile, find_share_interval
-from seatrial.load.result import LoadResult
+from seatrial.load.result import Judgement, LoadResult, ObjectiveVerdict, Status
 
-Status = Literal["met", "missed", "undecided"]
 RATE_ALLOWED: Final = 0.05
 """A schedule that is drawn has a little less or more than the rate that was asked for."""
-
-
-class ObjectiveVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether one objective was kept."""
-
-    name: Annotated[str, Meta(description="its key in the settings, e.g. p99_ms")]
-    bound: float
-    found: Annotated[
-        float | None, Meta(description="in the unit of the bound; null where there is none, or no end of it")
-    ]
-    status: Status
-    sure: Annotated[bool, Meta(description="the whole interval of what was found is on that side of the bound")]
-    message: str
-
-
-class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All objectives together."""
-
-    status: Annotated[
-        Status, Meta(description="missed when one is; else undecided when one is, or none was given; else met")
-    ]
-    valid: Annotated[bool, Meta(description="false: client or machine could not measure; it can be tried again")] = True
-    verdicts: tuple[ObjectiveVerdict, ...] = ()
-    message: str
 
 
 def judge(result: LoadResult, ranked_ns: Times, objectives: Objectives, confidence: float = 0.95) -> Judgement:

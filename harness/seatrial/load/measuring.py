@@ -9,19 +9,29 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import SECOND_NS, Offsets
 from seatrial.load.checking import check_answers
+from seatrial.load.conducting import Conduct, Conductor
 from seatrial.load.driver import LEAD_S, Pacer, PacerRun, read_answers
+from seatrial.load.judging import judge
+from seatrial.load.live import LiveFigures, Snapshot
 from seatrial.load.machine import MachineGauge
+from seatrial.load.objectives import Objectives
 from seatrial.load.plan import SAMPLES_FILE, Plan, Progress
 from seatrial.load.questions import Questions
+from seatrial.load.ranking import rank_requests
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import read_samples
 from seatrial.load.schedules import Schedule
+from seatrial.load.stopping import CONFIDENCE
+from seatrial.load.tailing import SamplesTail
 
+WARM_UP_SLACK_S: Final = 5.0
+"""Beyond the longest warm-up: the order that ends it may come late."""
 RENEWED_WITHIN: Final = 120
 """Progress reports, a second apart, in which every signature is renewed: they hold for five minutes."""
 
@@ -32,8 +42,10 @@ def measure_load(
     *,
     directory: Path,
     questions: Questions | None = None,
+    conduct: Conduct | None = None,
+    objectives: Objectives | None = None,
     requested: float | None = None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[Snapshot], None] = lambda _: None,
 ) -> LoadResult:
     """Run a plan in `directory`, which must be empty, and return its figures.
 
@@ -42,6 +54,8 @@ def measure_load(
         schedule: of the timed window; None in a closed loop.
         directory: takes the samples.
         questions: golden cases to ask and to hold every answer against; without them the plan's own requests are sent.
+        conduct: decides when the window begins and ends; None: the plan does.
+        objectives: what the run is held against; to end it when they are known is the conduct's.
         requested: requests a second that were asked for.
         on_progress: is told how far it is, each second.
 
@@ -50,31 +64,46 @@ def measure_load(
         HarnessError: the pacer broke.
         UsageError: the questions' endpoint may not be loaded.
     """
+    conduct = conduct or Conduct()
+    if conduct.warm_up is not None:
+        plan = msgspec.structs.replace(plan, warm_up_s=conduct.warm_up.maximum_s + WARM_UP_SLACK_S)
     asked = plan if questions is None else questions.fill(plan)
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     offsets, warm_up = (None, None) if schedule is None else (schedule.offsets_ns, space_warm_up(schedule, plan))
+    samples_path = directory / SAMPLES_FILE
     with Pacer(asked, offsets, directory, warm_up_ns=warm_up) as pacer:
         ready = pacer.wait_ready()
-        renewal = _Renewal(pacer, questions)
+        renewal, tail, live = _Renewal(pacer, questions), SamplesTail(samples_path), LiveFigures(plan)
+        start_ns = time.monotonic_ns() + int(LEAD_S * SECOND_NS)
+        conductor = Conductor(conduct, plan, offsets, start_ns)
 
         def follow(progress: Progress) -> None:
             renewal.go_on()
-            on_progress(progress)
+            blocks = list(tail.read())
+            conductor.look(pacer, progress.elapsed_s, blocks)
+            on_progress(live.add(progress, blocks, conductor.warm_up.message if conductor.warm_up else ""))
 
         with MachineGauge(ready.pid) as machine:
-            done = pacer.run(time.monotonic_ns() + int(LEAD_S * SECOND_NS), follow)
-    samples_path = directory / SAMPLES_FILE
+            done = pacer.run(start_ns, follow)
     checked = None if questions is None else check_answers(samples_path, read_answers(directory), questions.judge)
-    return analyse(
-        PacerRun(plan=asked, ready=ready, done=done, samples=read_samples(samples_path)),
+    samples = read_samples(samples_path)
+    result = analyse(
+        PacerRun(plan=asked, ready=ready, done=done, samples=samples),
         arrivals=schedule.arrivals if schedule else f"{plan.users} users, think time {plan.think_s:g} s",
         seed=schedule.seed if schedule else 0,
         requested=requested,
         scheduled=schedule.rate if schedule else None,
         machine=machine.use,
         checked=checked,
+        warm_up=conductor.warm_up,
+        stop=conductor.stop,
         started_at=started_at,
     )
+    if objectives is None:
+        return result
+    confidence = conductor.stop.confidence if conductor.stop else CONFIDENCE
+    judgement = judge(result, rank_requests(samples), objectives, confidence)
+    return msgspec.structs.replace(result, judgement=judgement)
 
 
 def space_warm_up(schedule: Schedule, plan: Plan) -> Offsets:

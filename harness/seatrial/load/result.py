@@ -55,6 +55,33 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fix: str
 
 
+Status = Literal["met", "missed", "undecided"]
+
+
+class ObjectiveVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether one objective was kept."""
+
+    name: Annotated[str, Meta(description="its key in the settings, e.g. p99_ms")]
+    bound: float
+    found: Annotated[
+        float | None, Meta(description="in the unit of the bound; null where there is none, or no end of it")
+    ]
+    status: Status
+    sure: Annotated[bool, Meta(description="the whole interval of what was found is on that side of the bound")]
+    message: str
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All objectives together."""
+
+    status: Annotated[
+        Status, Meta(description="missed when one is; else undecided when one is, or none was given; else met")
+    ]
+    valid: Annotated[bool, Meta(description="false: client or machine could not measure; it can be tried again")] = True
+    verdicts: tuple[ObjectiveVerdict, ...] = ()
+    message: str
+
+
 class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One load run."""
 
@@ -84,5 +111,15 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     mixed_up: Annotated[int, Meta(description="wrong answers that are another case's golden one, warm-up included")] = 0
     examples: Annotated[tuple[str, ...], Meta(description="what is wrong with answers, in words, at most five")] = ()
     warm_up_s: Annotated[float, Meta(description="how long the same load was put on before the window")] = 0.0
+    stationary: Annotated[
+        bool | None, Meta(description="response times were level before the window; null when nobody looked")
+    ] = None
+    warm_up: Annotated[str, Meta(description="what was found of the warm-up, in words; empty when nobody looked")] = ""
+    ended: Annotated[
+        str, Meta(description="why the window ended early, narrow: … or decided: …; empty when it had its whole length")
+    ] = ""
+    judgement: Annotated[
+        Judgement | None, Meta(description="whether objectives were kept; null when none was given")
+    ] = None
     client: Annotated[dict[str, float], Meta(description="what the client used: cpu_s, spun_s, rss_bytes, …")] = {}
     started_at: Annotated[str, Meta(description="UTC, ISO 8601")] = ""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from seatrial.load.capacity import Capacity
 from seatrial.load.result import LoadResult, Quantiles
 
+_UNCOMPARED = "answers were not compared with anything"
 _HEADING = ("p50", "p90", "p95", "p99", "p99.9", "max")
 
 
@@ -14,8 +16,17 @@ def render_load(result: LoadResult, url: str) -> str:
     return "\n".join(_list_lines(result, url)) + "\n"
 
 
+def render_capacity(capacity: Capacity, url: str) -> str:
+    """Return every run of a search and what it found; ends with a newline."""
+    lines = [f"{url}: the highest rate that keeps {capacity.objectives}", ""]
+    for rung in capacity.rungs:
+        again = ", once more" if rung.confirms else f", repeat {rung.repeat}" if rung.repeat else ""
+        lines.append(f"{rung.rate:>10g}/s  {rung.status}{again}: {rung.judgement.message}")
+    return "\n".join([*lines, "", f"{capacity.ended}: {capacity.message}"]) + "\n"
+
+
 def _list_lines(result: LoadResult, url: str) -> Iterator[str]:
-    yield f"{url}: {result.mode} loop, {result.arrivals}, {result.duration_s:g} s"
+    yield from _list_phases(result, url)
     yield ""
     yield f"{'milliseconds':<16}" + "".join(f"{each:>10}" for each in _HEADING)
     yield _render_row("response time", result.response_time_s)
@@ -43,10 +54,31 @@ def _list_lines(result: LoadResult, url: str) -> Iterator[str]:
     if result.mode == "open" and result.dispatch_lag_s.p50 is not None:
         lag = {"p50": result.dispatch_lag_s.p50, "p99": result.dispatch_lag_s.p99, "max": result.dispatch_lag_s.max}
         yield "sent late by " + ", ".join(f"{name} {s * 1e3:.3f} ms" for name, s in lag.items() if s is not None)
+    if result.judgement is not None:
+        for verdict in result.judgement.verdicts:
+            yield f"objective {verdict.name} {verdict.status}: {verdict.message}"
     yield _render_verdict(result)
     for reason in result.reasons:
         yield f"  {reason.code}: {reason.message}"
         yield f"    Fix: {reason.fix}"
+
+
+def _list_phases(result: LoadResult, url: str) -> Iterator[str]:
+    yield f"{url}: {result.mode} loop, {result.arrivals}, {result.duration_s:.4g} s"
+    if result.warm_up:
+        yield f"warm-up of {result.warm_up_s:.1f} s: {result.warm_up}"
+    if result.ended:
+        yield f"ended early, {result.ended}"
+
+
+def _list_answers(result: LoadResult) -> Iterator[str]:
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in result.outcomes.items())
+    compared = "every answer was compared with the model's own"
+    yield f"{result.requests} requests: {counts or 'none'}; {compared if result.checked else _UNCOMPARED}"
+    if result.mixed_up:
+        yield f"{result.mixed_up} answers are another request's"
+    for example in result.examples:
+        yield f"  {example}"
 
 
 def _render_row(name: str, quantiles: Quantiles) -> str:

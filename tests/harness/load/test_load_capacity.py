@@ -11,8 +11,8 @@ import pytest
 
 from seatrial.errors import UsageError
 from seatrial.load.capacity import Capacity, search_capacity
-from seatrial.load.judging import Judgement
 from seatrial.load.repeating import repeat_while_invalid
+from seatrial.load.result import Judgement
 
 KEPT = Judgement(status="met", message="p99 is fine")
 MISSED = Judgement(status="missed", message="p99 is 61 ms, at most 50 ms was asked")

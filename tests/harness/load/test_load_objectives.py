@@ -8,10 +8,10 @@ import pytest
 
 from seatrial.errors import UsageError
 from seatrial.load.arrivals import Offsets
-from seatrial.load.judging import Judgement, judge
+from seatrial.load.judging import judge
 from seatrial.load.objectives import Objectives, parse_objectives
 from seatrial.load.quantiles import FOREVER_NS, Times
-from seatrial.load.result import Lag, LoadResult, Quantiles, Rate, Reason
+from seatrial.load.result import Judgement, Lag, LoadResult, Quantiles, Rate, Reason
 from seatrial.load.schedules import parse_arrivals
 
 NO_TIMES = Quantiles(p50=None, p90=None, p95=None, p99=None, p99_9=None, max=None)

@@ -1,0 +1,92 @@
+"""What `seatrial load` is given, checked before anything is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from seatrial.errors import UsageError
+from seatrial.suggestion import suggest
+
+ENGINES: Final = ("pacer", "locust", "fast-http", "http")
+AUTO: Final = "auto"
+_MAX_SECONDS: Final = 86_400.0
+_MAX_USERS: Final = 10_000
+_MAX_WORKERS: Final = 64
+_MAX_BODY_BYTES: Final = 64 << 20
+_RATELESS: Final = ("ramp:", "steps:", "trace:")
+
+
+def check_engine(engine: str, workers: int, *, open_loop: bool, conducted: bool) -> None:
+    """Raise UsageError for an engine or a number of workers that is none, or cannot do what is asked."""
+    if engine not in ENGINES:
+        raise UsageError(f"there is no engine {engine!r}.{suggest(engine, ENGINES)}")
+    if not 1 <= workers <= _MAX_WORKERS:
+        raise UsageError(f"--workers is {workers}, 1 to {_MAX_WORKERS} were expected")
+    if workers > 1 and engine not in {"locust", "pacer"}:
+        raise UsageError(f"the engine {engine} has one worker", fix="--engine locust, or no --workers")
+    if engine in {"fast-http", "http"} and open_loop:
+        raise UsageError(f"the engine {engine} has users and no schedule: Locust's own users wait", fix="--users N")
+    if conducted and (workers > 1 or engine != "pacer"):
+        raise UsageError(
+            "--warm-up auto, --objective and --find-rate look at all samples while they come, which one pacer does",
+            fix="leave --workers and --engine out",
+        )
+
+
+def read_warm_up(given: str) -> float | None:
+    """Return the seconds of a warm-up; None for `auto`. Raises UsageError."""
+    if given == AUTO:
+        return None
+    try:
+        return float(given)
+    except ValueError:
+        raise UsageError(f"--warm-up is {given!r}, seconds or {AUTO} were expected") from None
+
+
+def check_choice(rate: float | None, users: int | None, arrivals: str) -> None:
+    has_rate = rate is not None or arrivals.startswith(_RATELESS)
+    if has_rate == (users is not None):
+        raise UsageError(
+            "both --rate and --users were given, they are two kinds of load"
+            if has_rate
+            else "neither --rate nor --users was given",
+            fix="--rate R for latency under a rate, or --users N for capacity",
+        )
+    if users is not None and not 1 <= users <= _MAX_USERS:
+        raise UsageError(f"--users is {users}, 1 to {_MAX_USERS:,} were expected")
+
+
+def check_seconds(**seconds: float) -> None:
+    for name, value in seconds.items():
+        least = "above 0" if name in {"duration", "timeout"} else "0 or more"
+        if not (0 <= value <= _MAX_SECONDS) or (value == 0 and least == "above 0"):
+            raise UsageError(
+                f"--{name.replace('_', '-')} is {value:g} seconds, {least} and at most {_MAX_SECONDS:g} were expected"
+            )
+
+
+def check_files(json_file: str, ca_file: str) -> None:
+    """What cannot be written or read is said before the run, not after it."""
+    import os
+
+    if json_file not in {"", "-"}:
+        directory = Path(json_file).parent
+        if Path(json_file).is_dir() or not directory.is_dir() or not os.access(directory, os.W_OK):
+            raise UsageError(f"{json_file!r} cannot be written: a file in a directory that is there was expected")
+    if ca_file and not Path(ca_file).is_file():
+        raise UsageError(f"the certificates {ca_file!r} are no file")
+
+
+def read_body(given: str) -> bytes:
+    if not given.startswith("@"):
+        return given.encode()
+    path = Path(given[1:])
+    if not path.is_file():
+        raise UsageError(f"the body's file {given[1:]!r} is not there, or no file")
+    if path.stat().st_size > _MAX_BODY_BYTES:
+        raise UsageError(f"the body's file {given[1:]!r} is over {_MAX_BODY_BYTES >> 20} MB long")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the body's file {given[1:]!r} cannot be read: {error}") from error

@@ -1,0 +1,258 @@
+"""What `seatrial load` does once it knows what is asked: probe, run or search, say and write what came of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from seatrial.errors import ExitCode, UsageError, choose_exit_code
+from seatrial.load.address import Address, compose_request, resolve
+from seatrial.load.capacity import Capacity, search_capacity
+from seatrial.load.conducting import Conduct
+from seatrial.load.fast_http import run_fast_http
+from seatrial.load.host_lock import HostLock
+from seatrial.load.live import Snapshot
+from seatrial.load.measuring import measure_load
+from seatrial.load.objectives import Objectives, parse_objectives
+from seatrial.load.plan import Plan, Progress
+from seatrial.load.probe import probe
+from seatrial.load.result import Judgement, LoadResult
+from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
+from seatrial.load.stationarity import WarmUpLimits
+from seatrial.load.stopping import make_stop_rule
+from seatrial.load.summary import render_capacity, render_load
+from seatrial.load.swarm.launch import run_swarm
+
+INTERRUPTED: Final = 130
+FIRST_RATE: Final = 10.0
+_MOST_CONNECTIONS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOrder:
+    """The options, checked; seconds, requests a second."""
+
+    url: str
+    arrivals: str
+    rate: float | None
+    users: int
+    think_s: float
+    duration_s: float
+    warm_up_s: float | None
+    timeout_s: float
+    drain_s: float
+    seed: int
+    method: str
+    headers: tuple[str, ...]
+    body: bytes
+    reconnect: bool
+    ca_file: str
+    allowed: tuple[str, ...]
+    objectives: Objectives | None
+    stops_early: bool
+    engine: str
+    workers: int
+    quiet: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a schedule."""
+        return not self.users
+
+    def say(self, line: str) -> None:
+        """Tell a line of progress, unless it is to be quiet."""
+        if not self.quiet:
+            sys.stderr.write(f"{line}\n")
+
+
+def read_objectives(text: str, *, find_rate: bool, users: int | None) -> Objectives | None:
+    """Return what a sentence asks; None where there is none. Raises UsageError."""
+    if not text:
+        if find_rate:
+            raise UsageError("--find-rate was given without an objective", fix="--objective 'p99 <= 50 ms'")
+        return None
+    if users is not None:
+        raise UsageError(
+            "--objective was given with --users: where each waits for an answer, a stall makes requests few, not late",
+            fix="--rate R instead of --users",
+        )
+    return parse_objectives(text)
+
+
+def measure(order: LoadOrder, json_file: str) -> int:
+    """Make one run, tell and write its result, and return the exit code. Raises KeyboardInterrupt before there is one."""
+    plan = _ask_once(order, _make_plan(order))
+    with _window(order) as directory:
+        result = _run(order, plan, directory)
+    _write(result, render_load(result, order.url), json_file)
+    return _choose_code(result)
+
+
+def search(order: LoadOrder, json_file: str) -> int:
+    """Search the highest rate that keeps the objectives, tell and write it, and return the exit code."""
+    assert order.objectives is not None
+    assert order.rate is not None
+    plan = _ask_once(order, _make_plan(order))
+    count = 0
+
+    def measure_rung(rate: float) -> Judgement:
+        nonlocal count
+        count += 1
+        with _window(order) as directory:
+            result = _measure_open(order, plan, directory, rate=rate, seed=order.seed + count)
+        assert result.judgement is not None
+        order.say(f"{rate:g}/s: {result.judgement.status}: {result.judgement.message}")
+        return result.judgement
+
+    found = search_capacity(measure_rung, first_rate=order.rate, objectives=order.objectives.describe())
+    _write(found, render_capacity(found, order.url), json_file)
+    if found.highest_kept is not None:
+        return int(ExitCode.OK)
+    return int(ExitCode.CHECK_FAILED if found.ended == "never-kept" else ExitCode.MEASUREMENT_INVALID)
+
+
+def _make_plan(order: LoadOrder) -> Plan:
+    address = resolve(order.url, allowed=order.allowed, ca_file=order.ca_file)
+    return Plan(
+        destination=address.destination,
+        requests=(_compose(order, address),),
+        mode="open" if order.is_open else "closed",
+        cases=(0,),
+        users=order.users,
+        think_s=order.think_s,
+        duration_s=order.duration_s,
+        warm_up_s=order.warm_up_s or 0.0,
+        timeout_s=order.timeout_s,
+        drain_s=order.drain_s,
+        reconnect=order.reconnect,
+    )
+
+
+def _compose(order: LoadOrder, address: Address) -> bytes:
+    return compose_request(
+        address, method=order.method, headers=order.headers, body=order.body, reconnect=order.reconnect
+    )
+
+
+def _ask_once(order: LoadOrder, plan: Plan) -> Plan:
+    """See that the URL answers, and return the plan with as many connections as its answers will need, as it seems."""
+    schedule = _draw(order, order.rate, order.seed) if order.is_open else None
+    answer = probe(plan.destination, plan.requests[0], plan.timeout_s)
+    note = "; that is a failure, all may fail" if answer.status >= 400 else ""
+    note = note or ("; redirects are not followed" if 300 <= answer.status < 400 else "")
+    order.say(
+        f"{order.url} answers with status {answer.status}, {answer.body_bytes} bytes, in {answer.took_s * 1e3:.0f} ms{note}"
+    )
+    if schedule is None or plan.reconnect:
+        return plan
+    # The first answer is a slow one as a rule, and what is missing is opened as it is needed.
+    needed = 2 + math.ceil(schedule.rate * answer.took_s)
+    return msgspec.structs.replace(plan, connections=min(_MOST_CONNECTIONS, needed))
+
+
+def _run(order: LoadOrder, plan: Plan, directory: Path) -> LoadResult:
+    def tell(progress: Progress) -> None:
+        order.say(
+            f"[{progress.elapsed_s:6.1f} s] sent {progress.sent}, in flight {progress.in_flight}, failed {progress.failed}"
+        )
+
+    if order.engine in {"fast-http", "http"}:
+        return run_fast_http(plan, directory, kind="fast" if order.engine == "fast-http" else "plain")
+    if order.engine == "locust" or order.workers > 1:
+        law = parse_arrivals(order.arrivals, order.rate, order.duration_s) if order.is_open else None
+        return run_swarm(
+            plan,
+            law,
+            workers=order.workers,
+            directory=directory,
+            seed=order.seed,
+            requested=order.rate,
+            on_progress=tell,
+        )
+    if order.is_open:
+        return _measure_open(order, plan, directory, rate=order.rate, seed=order.seed)
+    return measure_load(
+        plan, None, directory=directory, conduct=Conduct(warm_up=_limit(order)), on_progress=_teller(order)
+    )
+
+
+def _measure_open(order: LoadOrder, plan: Plan, directory: Path, *, rate: float | None, seed: int) -> LoadResult:
+    objectives = order.objectives
+    if objectives is not None and rate is not None:
+        objectives = msgspec.structs.replace(objectives, rate=rate)
+    stop = make_stop_rule(objectives) if objectives is not None and order.stops_early else None
+    return measure_load(
+        plan,
+        _draw(order, rate, seed),
+        directory=directory,
+        conduct=Conduct(warm_up=_limit(order), stop=stop),
+        objectives=objectives,
+        requested=rate,
+        on_progress=_teller(order),
+    )
+
+
+def _teller(order: LoadOrder) -> Callable[[Snapshot], None]:
+    return lambda snapshot: order.say(snapshot.describe())
+
+
+def _limit(order: LoadOrder) -> WarmUpLimits | None:
+    return WarmUpLimits() if order.warm_up_s is None else None
+
+
+@contextmanager
+def _window(order: LoadOrder) -> Iterator[Path]:
+    """Keep trials and other load runs of this machine out, in a directory that is gone afterwards."""
+    # Told to end in the one way or the other, it says what there is and leaves nothing behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with HostLock().measure(order.say), tempfile.TemporaryDirectory(prefix="seatrial-load-") as directory:
+        yield Path(directory)
+
+
+def _draw(order: LoadOrder, rate: float | None, seed: int) -> Schedule:
+    law = parse_arrivals(order.arrivals, rate, order.duration_s)
+    schedule = make_schedule(law, duration_s=order.duration_s, seed=seed)
+    if not len(schedule.offsets_ns):
+        raise UsageError(
+            f"{schedule.arrivals} for {order.duration_s:g} s is no request at all",
+            fix="a longer --duration, or a higher rate",
+        )
+    return schedule
+
+
+def _write(result: LoadResult | Capacity, text: str, json_file: str) -> None:
+    data = msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+    if json_file == "-":
+        sys.stdout.write(data.decode())
+        return
+    sys.stdout.write(text)
+    if json_file:
+        path = Path(json_file)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            draft.write_bytes(data)
+            draft.replace(path)
+        except OSError as error:
+            raise UsageError(f"the result cannot be written to {json_file!r}: {error}") from error
+
+
+def _choose_code(result: LoadResult) -> int:
+    if any(reason.code == "interrupted" for reason in result.reasons):
+        return INTERRUPTED
+    causes = [] if result.valid else [ExitCode.MEASUREMENT_INVALID]
+    if not result.outcomes.get("answered"):
+        causes.append(ExitCode.CHECK_FAILED)
+    if result.judgement is not None and result.judgement.status != "met":
+        missed = result.judgement.status == "missed"
+        causes.append(ExitCode.CHECK_FAILED if missed else ExitCode.MEASUREMENT_INVALID)
+    return int(choose_exit_code(causes))

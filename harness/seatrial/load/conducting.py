@@ -1,0 +1,98 @@
+"""Watches a run while it is made: its window begins when response times are level, and ends when enough is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from seatrial.load.arrivals import SECOND_NS, Offsets
+from seatrial.load.driver import Pacer
+from seatrial.load.plan import Plan
+from seatrial.load.ranking import rank_so_far
+from seatrial.load.samples import NEVER, SAMPLE, Samples
+from seatrial.load.stationarity import WarmUpLimits, WarmUpVerdict, judge_warm_up
+from seatrial.load.stopping import StopRule, StopVerdict, judge_stop, plan_looks
+
+NOTICE_NS: Final = 100_000_000
+"""Between the order that begins the window and its beginning: it must have arrived by then."""
+SETTLED_NS: Final = 500_000_000
+"""What was due so long ago and has no record is slow indeed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conduct:
+    """What decides about the window.
+
+    Args:
+        warm_up: until when it may wait for times to be level; None: it begins when the plan says.
+        stop: what must be known for it to end early; None: it ends when the plan says. Of an open loop only: where each user
+            waits for an answer it is not known which are due.
+    """
+
+    warm_up: WarmUpLimits | None = None
+    stop: StopRule | None = None
+
+
+class Conductor:
+    """Takes in samples as they come, and gives the pacer its orders.
+
+    Args:
+        conduct: what decides.
+        plan: of the run.
+        offsets_ns: open loop: sends of the window, from its beginning.
+        start_ns: of the warm-up.
+
+    Attributes:
+        warm_up: what the warm-up came to; None when nobody asked.
+        stop: the last word on stopping; None when there was none.
+    """
+
+    def __init__(self, conduct: Conduct, plan: Plan, offsets_ns: Offsets | None, start_ns: int) -> None:
+        self.warm_up: WarmUpVerdict | None = None
+        self.stop: StopVerdict | None = None
+        self._conduct = conduct
+        self._offsets_ns = offsets_ns
+        self._start_ns = start_ns
+        self._begin_ns = NEVER if conduct.warm_up is not None else start_ns + int(plan.warm_up_s * SECOND_NS)
+        # Laid down before the window, so that no look is chosen by what was seen.
+        self._looks_s = plan_looks(plan.duration_s)
+        self._look = 0
+        self._seen = np.empty(0, SAMPLE)
+
+    def look(self, pacer: Pacer, elapsed_s: float, blocks: Sequence[Samples]) -> None:
+        """Take in what came since the last look, and decide."""
+        if self._conduct.warm_up is not None or self._conduct.stop is not None:
+            self._seen = np.concatenate([self._seen, *blocks])
+        if self._begin_ns == NEVER and self._conduct.warm_up is not None:
+            self._judge_warm_up(pacer, self._conduct.warm_up, elapsed_s)
+        elif self._conduct.stop is not None and self._offsets_ns is not None and not (self.stop and self.stop.stop):
+            self._judge_stop(pacer, self._conduct.stop, self._offsets_ns)
+
+    def _judge_warm_up(self, pacer: Pacer, limits: WarmUpLimits, elapsed_s: float) -> None:
+        ends_ns = self._seen["last_ns"]
+        self.warm_up = judge_warm_up(
+            ends_ns - self._start_ns, ends_ns - self._seen["intended_ns"], elapsed_s=elapsed_s, limits=limits
+        )
+        if self.warm_up.over:
+            self._begin_ns = time.monotonic_ns() + NOTICE_NS
+            pacer.begin_window(self._begin_ns)
+
+    def _judge_stop(self, pacer: Pacer, rule: StopRule, offsets_ns: Offsets) -> None:
+        last = len(self._looks_s) - 1
+        # The last look is the time limit: there is nothing to stop any more.
+        if self._look >= last:
+            return
+        bounds_ms = [each.bound_ms for each in rule.quantiles if each.bound_ms is not None]
+        settled_ns = max([SETTLED_NS, *(int(bound_ms * 1e6) for bound_ms in bounds_ms)])
+        until_ns = self._begin_ns + int(self._looks_s[self._look] * SECOND_NS)
+        if time.monotonic_ns() - settled_ns < until_ns:
+            return
+        times = rank_so_far(self._seen, offsets_ns + self._begin_ns, until_ns)
+        self.stop = judge_stop(times, rule, look=self._look, looks=len(self._looks_s))
+        self._look += 1
+        if self.stop.stop:
+            pacer.end_window()
