@@ -9,6 +9,7 @@ import msgspec
 from seatrial.load.plan import Progress
 from seatrial.load.result import LoadResult
 from seatrial.load.swarm.messages import Failure, Order
+from seatrial.load.tally import Tally, TallyData
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,14 @@ class SwarmFiles:
         path = self._directory / "progress.jsonl"
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         return [msgspec.json.decode(line, type=Progress) for line in lines[after:]]
+
+    def write_tally(self, tally: Tally) -> None:
+        """Leave the exact histograms of all workers, merged from their reports."""
+        _write(self._directory / "tally.json", msgspec.json.encode(tally.encode()))
+
+    def read_tally(self) -> Tally:
+        """Return what the reports of all workers added up to."""
+        return Tally.decode(msgspec.json.decode((self._directory / "tally.json").read_bytes(), type=TallyData))
 
     def write_conclusion(self, conclusion: LoadResult | Failure) -> None:
         """Leave what it came to."""

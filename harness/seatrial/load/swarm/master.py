@@ -56,7 +56,10 @@ class Master:
     """
 
     def __init__(self, environment: Environment, runner: MasterRunner | LocalRunner) -> None:
+        assert environment.parsed_options is not None
         self._environment = environment
+        self._options = options = environment.parsed_options
+        self._files = SwarmFiles(options.seatrial_directory) if options.seatrial_directory else None
         self._runner = runner
         self._run: Collection | None = None
         self._over = Event()
@@ -83,12 +86,10 @@ class Master:
 
     def read_order(self) -> Order:
         """Return what is asked for. Raises UsageError when it cannot be done."""
-        options = self._environment.parsed_options
-        assert options is not None
-        if options.seatrial_directory:
-            return SwarmFiles(options.seatrial_directory).read_order()
+        if self._files is not None:
+            return self._files.read_order()
         stages = getattr(self._environment.shape_class, "stages", ())
-        return read_order(options, self._environment.host or "", stages)
+        return read_order(self._options, self._environment.host or "", stages)
 
     def _begin(self, **_: Any) -> None:
         self._run, self.conclusion = None, None
@@ -136,17 +137,19 @@ class Master:
 
     def _await_end(self, run: Collection) -> None:
         """See the run to its end: workers that are gone, and those that take too long, are given up."""
-        told, told_s = False, 0.0
+        told_to_stop, told_s = False, 0.0
         while not run.is_over:
             gevent.sleep(WATCH_S)
             self._find_lost(run)
-            if run.is_broken and not told:
-                told = True
+            if run.is_broken and not told_to_stop:
+                told_to_stop = True
                 self._tell_stop(run)
-            if time.monotonic() - told_s > _TELL_S:
+            if self._files is not None and time.monotonic() - told_s > _TELL_S:
                 told_s = time.monotonic()
-                self._tell_progress(run)
-        self._tell_progress(run)
+                self._files.add_progress(run.progress)
+        if self._files is not None:
+            self._files.add_progress(run.progress)
+            self._files.write_tally(run.tally)
 
     def _find_lost(self, run: Collection) -> None:
         late = time.monotonic() > self._deadline_s
@@ -176,19 +179,17 @@ class Master:
 
     def _conclude(self, conclusion: LoadResult | Failure) -> None:
         self.conclusion = conclusion
-        options = self._environment.parsed_options
-        assert options is not None
         if isinstance(conclusion, Failure):
             self._environment.process_exit_code = conclusion.exit_code
             _log.error("seatrial: %s%s", conclusion.message, f"\nFix: {conclusion.fix}" if conclusion.fix else "")
         else:
             self._environment.process_exit_code = choose_code(conclusion)
             stats.console_logger.info(render_load(conclusion, self._environment.host or "load"))
-        if isinstance(conclusion, LoadResult) and options.seatrial_json:
-            self._write(conclusion, options.seatrial_json)
-        if options.seatrial_directory:
-            SwarmFiles(options.seatrial_directory).write_conclusion(conclusion)
-        if options.csv_prefix:
+        if isinstance(conclusion, LoadResult) and self._options.seatrial_json:
+            self._write(conclusion, self._options.seatrial_json)
+        if self._files is not None:
+            self._files.write_conclusion(conclusion)
+        if self._options.csv_prefix:
             # Locust's files are written each second and not at the end: what came last must be in them.
             gevent.sleep(1.5 * stats.CSV_STATS_INTERVAL_SEC)
 
@@ -198,11 +199,6 @@ class Master:
         except OSError as error:
             self._environment.process_exit_code = int(ExitCode.USAGE)
             _log.error("seatrial: the result cannot be written to %r: %s", path, error)
-
-    def _tell_progress(self, run: Collection) -> None:
-        options = self._environment.parsed_options
-        if options is not None and options.seatrial_directory:
-            SwarmFiles(options.seatrial_directory).add_progress(run.progress)
 
     def _take_prepared(self, msg: Message, **_: Any) -> None:
         run = self._run
