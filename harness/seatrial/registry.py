@@ -1,4 +1,4 @@
-"""Finds wires, targets and reporters by name, through entry points: a further technology is one more entry point."""
+"""Finds wires, targets, reporters and specimens by name, through entry points: a further technology is one more entry point."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from seatrial.errors import UsageError
 from seatrial.suggestion import suggest
 
 if TYPE_CHECKING:
+    from seatrial.load.specimen import SpecimenSource
     from seatrial.target import Target
     from seatrial.wire import Wire
 
 TARGETS_GROUP = "seatrial.targets"
 WIRES_GROUP = "seatrial.wires"
 REPORTERS_GROUP = "seatrial.reporters"
+SPECIMENS_GROUP = "seatrial.specimens"
 NOT_IN_ALL = frozenset({"url"})
 
-_added: dict[str, dict[str, Callable[[], Any]]] = {TARGETS_GROUP: {}, WIRES_GROUP: {}, REPORTERS_GROUP: {}}
+_added: dict[str, dict[str, Callable[[], Any]]] = {
+    TARGETS_GROUP: {},
+    WIRES_GROUP: {},
+    REPORTERS_GROUP: {},
+    SPECIMENS_GROUP: {},
+}
 
 
 def add(group: str, name: str, load: Callable[[], Any]) -> Callable[[], None]:
@@ -70,6 +77,11 @@ def find_wire(name: str) -> Wire:
 def find_target(name: str) -> Target:
     """Return the target of that name."""
     return cast("Target", load(TARGETS_GROUP, name, "target")())
+
+
+def find_specimen(name: str) -> SpecimenSource:
+    """Return what serves the specimen of that name."""
+    return cast("SpecimenSource", load(SPECIMENS_GROUP, name, "specimen"))
 
 
 def choose_targets(expressions: list[str]) -> list[str]:
