@@ -13,7 +13,22 @@ import pytest
 
 from seatrial.records import RunResult, decode_run
 
-COMMANDS = ("run", "build", "doctor", "provision", "clean", "targets", "models", "config", "schema", "report", "test")
+COMMANDS = (
+    *(
+        "run",
+        "build",
+        "doctor",
+        "provision",
+        "clean",
+        "targets",
+        "models",
+        "config",
+        "schema",
+        "report",
+        "calibrate",
+        "test",
+    ),
+)
 
 
 def run_seatrial(directory: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
