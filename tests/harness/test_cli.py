@@ -14,20 +14,19 @@ import pytest
 from seatrial.records import RunResult, decode_run
 
 COMMANDS = (
-    *(
-        "run",
-        "build",
-        "doctor",
-        "provision",
-        "clean",
-        "targets",
-        "models",
-        "config",
-        "schema",
-        "report",
-        "calibrate",
-        "test",
-    ),
+    "run",
+    "build",
+    "doctor",
+    "provision",
+    "clean",
+    "targets",
+    "models",
+    "config",
+    "schema",
+    "report",
+    "load",
+    "calibrate",
+    "test",
 )
 
 

@@ -16,7 +16,7 @@ from seatrial.load.plan import Plan
 from seatrial.load.quantiles import summarize
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import NEVER
-from seatrial.load.schedules import make_schedule
+from seatrial.load.schedules import Schedule, make_schedule
 from seatrial.load.specimen import Specimen
 
 MOST_REPEATS: Final = 2
@@ -32,13 +32,14 @@ def calibrate(plan: CalibrationPlan, *, tell: Callable[[str], None] = lambda _: 
         HarnessError: a specimen or the pacer broke.
     """
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    schedule = make_schedule(Constant(rate=RATE), duration_s=plan.duration_s, seed=1)
     runs: list[CalibrationRun] = []
     invalid: list[str] = []
     for repeat in range(plan.repeats):
         for name in plan.specimens:
             tell(f"{name}, {repeat + 1} of {plan.repeats}")
             for _ in range(1 + MOST_REPEATS):
-                run, reasons = measure_specimen(name, duration_s=plan.duration_s)
+                run, reasons = measure_specimen(name, schedule, duration_s=plan.duration_s)
                 if run is not None:
                     runs.append(run)
                     break
@@ -47,13 +48,12 @@ def calibrate(plan: CalibrationPlan, *, tell: Callable[[str], None] = lambda _: 
     return summarize_runs(plan, runs, invalid, made_at=made_at)
 
 
-def measure_specimen(name: str, *, duration_s: float) -> tuple[CalibrationRun | None, str]:
+def measure_specimen(name: str, schedule: Schedule, *, duration_s: float) -> tuple[CalibrationRun | None, str]:
     """Run one specimen, in a process of its own; None, and why, when the run was invalid.
 
     Raises:
         KeyboardInterrupt: Ctrl-C came meanwhile, which the run itself takes for its end.
     """
-    schedule = make_schedule(Constant(rate=RATE), duration_s=duration_s, seed=1)
     count = len(schedule.offsets_ns)
     with (
         registry.find_specimen(name)() as specimen,
