@@ -1,0 +1,42 @@
+"""Analyses the run in a directory and writes the peak of this process's resident memory, bytes; for `memory.py`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from seatrial.load.analysis import analyse
+from seatrial.load.driver import PacerRun
+from seatrial.load.plan import Done, Plan, Ready
+from seatrial.load.samples import read_samples
+
+
+def main() -> None:
+    """Analyse, see that figures came out, and write the peak."""
+    directory = Path(sys.argv[1])
+    run = PacerRun(
+        plan=msgspec.json.decode((directory / "plan.json").read_bytes(), type=Plan),
+        ready=msgspec.json.decode((directory / "ready.json").read_bytes(), type=Ready),
+        done=msgspec.json.decode((directory / "done.json").read_bytes(), type=Done),
+        samples=read_samples(directory / "many.bin"),
+        answers=(),
+    )
+    result = analyse(run)
+    if not result.valid or result.requests != len(run.samples) or result.response_time_s.p99_9 is None:
+        sys.exit(f"the analysis went wrong: {msgspec.json.encode(result).decode()}")
+    sys.stdout.write(f"{read_peak(Path('/proc/self/status'))}\n")
+
+
+def read_peak(status: Path) -> int:
+    """Return the largest resident memory that a process ever had, bytes (proc_pid_status(5)).
+
+    ru_maxrss is not that: a child that was begun by vfork, as Python does, begins with its parent's.
+    """
+    (line,) = (line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""How late requests are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+import numpy as np
+
+from load_table.row import Options, Reading
+from load_table.running import Measured, measure, measure_valid
+from seatrial.load.arrivals import Poisson
+from seatrial.load.validity import measure_lags
+from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
+
+RATES = (500.0, 10_000.0)
+_GROWTH_ALLOWED_S = 50e-6
+
+
+def measure_lag(options: Options) -> Iterator[Reading]:
+    """Poisson arrivals at 500/s and at 10,000/s, in turn."""
+    duration_s = options.choose(20.0, 5.0)
+    found: dict[float, list[dict[str, float]]] = {rate: [] for rate in RATES}
+    for repeat in range(options.repeats):
+        for rate in RATES:
+            measured = measure_valid(options, f"{rate:,.0f}/s", lambda: _run(rate, duration_s, repeat + 1))  # noqa: B023
+            if measured is not None:
+                found[rate].append(_read_lags(measured))
+    slow, quick = (_take_medians(found[rate]) for rate in RATES)
+    yield Reading(
+        what="dispatch lag at 500/s",
+        must="p50 <= 20 us, p99 <= 500 us on a quiet 2-core machine",
+        reached=_show(slow, len(found[RATES[0]])),
+        met=bool(slow) and slow["p50"] <= 20e-6 and slow["p99"] <= 500e-6,
+        figures=dict(slow),
+    )
+    yield Reading(
+        what="dispatch lag at 10,000/s",
+        must="p99 <= 200 us and not growing: the median of the last tenth at most 50 us above that of the first",
+        reached=_show(quick, len(found[RATES[1]])),
+        met=bool(quick) and quick["p99"] <= 200e-6 and quick["growth"] <= _GROWTH_ALLOWED_S,
+        figures=dict(quick),
+    )
+
+
+def _run(rate: float, duration_s: float, seed: int) -> Measured:
+    return measure(Behaviour(service=Fixed(seconds=0.001)), Poisson(rate=rate), duration_s=duration_s, seed=seed)
+
+
+def _read_lags(measured: Measured) -> dict[str, float]:
+    lag = measured.result.dispatch_lag_s
+    in_order = np.sort(measured.samples, order="intended_ns")
+    tenth = max(len(in_order) // 10, 1)
+    first, last = (float(np.median(measure_lags(part))) / 1e9 for part in (in_order[:tenth], in_order[-tenth:]))
+    assert lag.p50 is not None
+    assert lag.p99 is not None
+    assert lag.max is not None
+    return {"p50": lag.p50, "p99": lag.p99, "max": lag.max, "growth": last - first}
+
+
+def _take_medians(found: list[dict[str, float]]) -> dict[str, float]:
+    return {name: median(each[name] for each in found) for name in found[0]} if found else {}
+
+
+def _show(medians: dict[str, float], count: int) -> str:
+    shown = ", ".join(f"{name} {seconds * 1e6:.0f} us" for name, seconds in medians.items())
+    return f"{shown} (medians of {count} valid runs)" if shown else "no valid run"

@@ -1,0 +1,99 @@
+"""A stall of the server is charged to it: response times beside the closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import median
+
+import numpy as np
+
+from load_table.row import Options, Reading
+from load_table.running import Measured, measure, measure_valid
+from seatrial.load.arrivals import Constant
+from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed, Stall
+
+RATE = 500.0
+DELAY_S = 0.005
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p99_9": 0.999, "max": 1.0}
+MUST = "p50 within 0.2 ms; p99, p99.9 and max within max(2 %, 5 ms) of the closed form"
+
+
+def predict(duration_s: float, at_s: float, stall_s: float) -> dict[str, float]:
+    """Return the response times, seconds, of constant arrivals: what is due in the stall is answered at its end."""
+    due = [k / RATE + DELAY_S for k in range(round(RATE * duration_s))]
+    took = sorted(at_s + stall_s - each + DELAY_S if at_s <= each < at_s + stall_s else DELAY_S for each in due)
+    return {name: took[max(math.ceil(p * len(took) - 1e-9) - 1, 0)] for name, p in QUANTILES.items()}
+
+
+def allow(name: str, expected_s: float) -> float:
+    """Return how far off a quantile may be, seconds."""
+    return 0.0002 if name == "p50" else max(0.02 * expected_s, 0.005)
+
+
+def measure_stalls(options: Options) -> Iterator[Reading]:
+    """Freeze for 0.5, 1 and 2 s, in turn."""
+    duration_s = options.choose(30.0, 21.0)
+    stalls = (1.0,) if options.quick else (0.5, 1.0, 2.0)
+    errors: dict[float, list[dict[str, float]]] = {each: [] for each in stalls}
+    parts: list[dict[str, float]] = []
+    for _ in range(options.repeats):
+        for stall_s in stalls:
+            measured = measure_valid(options, f"stall of {stall_s:g} s", lambda: _run(duration_s, stall_s))  # noqa: B023
+            if measured is not None:
+                errors[stall_s].append(_compare(measured, predict(duration_s, duration_s / 3, stall_s)))
+                parts.append(_take_apart(measured))
+    for stall_s, found in errors.items():
+        yield _read(stall_s, found, predict(duration_s, duration_s / 3, stall_s), options.repeats)
+    if parts:
+        yield _read_parts(parts)
+
+
+def _run(duration_s: float, stall_s: float) -> Measured:
+    stall = Stall(at_s=duration_s / 3, length_s=stall_s)
+    return measure(
+        Behaviour(service=Fixed(seconds=DELAY_S), stalls=(stall,)), Constant(rate=RATE), duration_s=duration_s
+    )
+
+
+def _compare(measured: Measured, expected: dict[str, float]) -> dict[str, float]:
+    response = measured.result.response_time_s
+    got = {name: getattr(response, name) for name in QUANTILES}
+    return {name: math.inf if value is None else value - expected[name] for name, value in got.items()}
+
+
+def _read(stall_s: float, found: list[dict[str, float]], expected: dict[str, float], repeats: int) -> Reading:
+    errors = {name: median(each[name] for each in found) if found else math.inf for name in QUANTILES}
+    shown = ", ".join(f"{name.replace('_', '.')} {error * 1e3:+.2f} ms" for name, error in errors.items())
+    return Reading(
+        what=f"freeze of {stall_s:g} s, constant {RATE:g}/s, service of 5 ms in parallel",
+        must=MUST,
+        reached=f"{shown} (medians of {len(found)} valid runs)" if found else f"no valid run of {repeats}",
+        met=len(found) >= max(1, repeats - 1)
+        and all(abs(errors[name]) <= allow(name, expected[name]) for name in errors),
+        figures={f"{name}_error_s": error if math.isfinite(error) else None for name, error in errors.items()},
+    )
+
+
+def _take_apart(measured: Measured) -> dict[str, float]:
+    """Return where the median's time goes, seconds, by both logs."""
+    samples, served = measured.samples, measured.served
+    steps = {
+        "the pacer sends": samples["sent_ns"] - samples["intended_ns"],
+        "to the server": served["arrived_ns"] - samples["sent_ns"],
+        "the server beyond its 5 ms": served["written_ns"] - served["due_ns"],
+        "to the pacer": samples["first_ns"] - served["written_ns"],
+        "the pacer reads": samples["last_ns"] - samples["first_ns"],
+    }
+    return {name: float(np.median(each)) / 1e9 for name, each in steps.items()}
+
+
+def _read_parts(parts: list[dict[str, float]]) -> Reading:
+    medians = {name: median(each[name] for each in parts) for name in parts[0]}
+    return Reading(
+        what="where the p50's surplus goes, by the specimen's own log",
+        must="known",
+        reached=", ".join(f"{name} {seconds * 1e6:.0f} us" for name, seconds in medians.items()),
+        met=True,
+        figures=dict(medians),
+    )
