@@ -12,21 +12,23 @@ from seatrial.load.driver import PacerRun
 from seatrial.load.plan import Done, Plan, Ready
 from seatrial.load.samples import read_samples
 
+MANY_FILE = "many.bin"
+RUN_FILE = "run.json"
+
 
 def main() -> None:
     """Analyse, see that figures came out, and write the peak."""
-    directory = Path(sys.argv[1])
-    run = PacerRun(
-        plan=msgspec.json.decode((directory / "plan.json").read_bytes(), type=Plan),
-        ready=msgspec.json.decode((directory / "ready.json").read_bytes(), type=Ready),
-        done=msgspec.json.decode((directory / "done.json").read_bytes(), type=Done),
-        samples=read_samples(directory / "many.bin"),
-        answers=(),
-    )
+    run = read_run(Path(sys.argv[1]))
     result = analyse(run)
     if not result.valid or result.requests != len(run.samples) or result.response_time_s.p99_9 is None:
         sys.exit(f"the analysis went wrong: {msgspec.json.encode(result).decode()}")
     sys.stdout.write(f"{read_peak(Path('/proc/self/status'))}\n")
+
+
+def read_run(directory: Path) -> PacerRun:
+    """Return the run that `memory.write_run` wrote."""
+    plan, ready, done = msgspec.json.decode((directory / RUN_FILE).read_bytes(), type=tuple[Plan, Ready, Done])
+    return PacerRun(plan=plan, ready=ready, done=done, samples=read_samples(directory / MANY_FILE), answers=())
 
 
 def read_peak(status: Path) -> int:

@@ -12,7 +12,7 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from load_table.analyse_alone import read_peak
+from load_table.analyse_alone import MANY_FILE, RUN_FILE, read_peak
 from load_table.row import Options, Reading
 from load_table.running import find_pacers, measure
 from seatrial.load.arrivals import Constant, Poisson
@@ -75,32 +75,31 @@ def _run_pacer(duration_s: float, seed: int) -> int:
 
 def _analyse_in_child() -> int:
     with tempfile.TemporaryDirectory(prefix="seatrial-table-") as name:
-        directory = Path(name)
-        run = _run_shortly(directory)
-        begin_ns = run.done.start_ns
-        area_ns = _write_samples(directory / "many.bin", begin_ns)
-        changes = {
-            "end_ns": begin_ns + WINDOW_NS + 10**9,
-            "scheduled": RECORDS,
-            "sent": RECORDS,
-            "in_flight_area_ns": area_ns,
-            "loop_lag_ns": (),
-            "window_begin_ns": begin_ns,
-            "window_end_ns": begin_ns + WINDOW_NS,
-        }
-        known = {field: value for field, value in changes.items() if field in run.done.__struct_fields__}
-        plan = msgspec.structs.replace(run.plan, duration_s=WINDOW_NS / 1e9)
-        for struct, file in (
-            (plan, "plan"),
-            (run.ready, "ready"),
-            (msgspec.structs.replace(run.done, **known), "done"),
-        ):
-            (directory / f"{file}.json").write_bytes(msgspec.json.encode(struct))
+        write_run(Path(name))
         argv = [sys.executable, str(Path(__file__).with_name("analyse_alone.py")), name]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     if done.returncode != 0:
         sys.exit(done.stderr)
     return int(done.stdout)
+
+
+def write_run(directory: Path) -> None:
+    """Write a run of ten million requests, for `analyse_alone.read_run`."""
+    run = _run_shortly(directory)
+    begin_ns = run.done.start_ns
+    changes = {
+        "end_ns": begin_ns + WINDOW_NS + 10**9,
+        "scheduled": RECORDS,
+        "sent": RECORDS,
+        "in_flight_area_ns": _write_samples(directory / MANY_FILE, begin_ns),
+        "loop_lag_ns": (),
+        "window_begin_ns": begin_ns,
+        "window_end_ns": begin_ns + WINDOW_NS,
+    }
+    known = {field: value for field, value in changes.items() if field in run.done.__struct_fields__}
+    plan = msgspec.structs.replace(run.plan, duration_s=WINDOW_NS / 1e9)
+    done = msgspec.structs.replace(run.done, **known)
+    (directory / RUN_FILE).write_bytes(msgspec.json.encode((plan, run.ready, done)))
 
 
 def _run_shortly(directory: Path) -> PacerRun:

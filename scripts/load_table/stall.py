@@ -44,7 +44,7 @@ def measure_stalls(options: Options) -> Iterator[Reading]:
                 errors[stall_s].append(_compare(measured, predict(duration_s, duration_s / 3, stall_s)))
                 parts.append(_take_apart(measured))
     for stall_s, found in errors.items():
-        yield _read(stall_s, found, predict(duration_s, duration_s / 3, stall_s), options.repeats)
+        yield judge(stall_s, found, predict(duration_s, duration_s / 3, stall_s), options.repeats)
     if parts:
         yield _read_parts(parts)
 
@@ -62,7 +62,8 @@ def _compare(measured: Measured, expected: dict[str, float]) -> dict[str, float]
     return {name: math.inf if value is None else value - expected[name] for name, value in got.items()}
 
 
-def _read(stall_s: float, found: list[dict[str, float]], expected: dict[str, float], repeats: int) -> Reading:
+def judge(stall_s: float, found: list[dict[str, float]], expected: dict[str, float], repeats: int) -> Reading:
+    """Return the line of one stall, from what the valid runs' quantiles are off, seconds; of `repeats` one may be missing."""
     errors = {name: median(each[name] for each in found) if found else math.inf for name in QUANTILES}
     shown = ", ".join(f"{name.replace('_', '.')} {error * 1e3:+.2f} ms" for name, error in errors.items())
     return Reading(

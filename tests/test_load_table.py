@@ -1,0 +1,131 @@
+"""The command that measures the load engine against its table: its closed forms, that a miss is a miss, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seatrial.load.analysis import analyse
+from seatrial.load.arrivals import Constant, Poisson
+from seatrial.load.schedules import make_schedule
+from seatrial_fixtures.specimens.behaviour import Behaviour, Exponential, Fixed, Stall, draw_services
+from seatrial_fixtures.specimens.timetable import Timetable
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+def follow(behaviour: Behaviour, arrivals_ns: list[int]) -> np.ndarray:
+    timetable = Timetable(behaviour)
+    return np.array([timetable.place(number, number, each)[1] for number, each in enumerate(arrivals_ns)])
+
+
+@pytest.mark.parametrize("stall_s", [0.5, 1.0, 2.0])
+def test_the_closed_form_of_a_stall_is_what_the_specimen_does(stall_s: float) -> None:
+    from load_table.stall import DELAY_S, QUANTILES, RATE, predict
+
+    sends = make_schedule(Constant(rate=RATE), duration_s=30.0, seed=1).offsets_ns
+    behaviour = Behaviour(service=Fixed(seconds=DELAY_S), stalls=(Stall(at_s=10.0, length_s=stall_s),))
+    took_s = (follow(behaviour, sends.tolist()) - sends) / 1e9
+
+    expected = predict(30.0, 10.0, stall_s)
+    for name, p in QUANTILES.items():
+        assert expected[name] == pytest.approx(float(np.quantile(took_s, p, method="inverted_cdf")), abs=1e-8)
+    assert expected["max"] == pytest.approx(stall_s + DELAY_S, abs=1 / RATE)
+
+
+@pytest.mark.parametrize("load", [0.5, 0.7])
+def test_lindleys_recursion_is_what_the_specimen_does(load: float) -> None:
+    from load_table.one_worker import SERVICE_S, follow_lindley
+
+    sends = make_schedule(Poisson(rate=load / SERVICE_S), duration_s=10.0, seed=3).offsets_ns
+    service = Exponential(mean_s=SERVICE_S)
+    behaviour = Behaviour(service=service, workers=1, stalls=(Stall(at_s=3.0, length_s=1.0),), seed=3)
+    stall_ns = (int(sends[0]) + 3 * 10**9, int(sends[0]) + 4 * 10**9)
+
+    ends = follow_lindley(sends, draw_services(service, 3, len(sends)), stall_ns)
+
+    assert ends.tolist() == follow(behaviour, sends.tolist()).tolist()
+
+
+def test_a_stall_that_is_not_charged_is_a_miss() -> None:
+    from load_table.stall import judge, predict
+
+    expected = predict(30.0, 10.0, 1.0)
+    exact = dict.fromkeys(expected, 0.0)
+
+    assert judge(1.0, [exact] * 5, expected, 5).met
+    assert judge(1.0, [{**exact, "p50": 0.00019, "p99": 0.013}] * 5, expected, 5).met
+    assert not judge(1.0, [{**exact, "p50": 0.00021}] * 5, expected, 5).met
+    assert not judge(1.0, [{**exact, "p99": -0.5}] * 5, expected, 5).met
+    assert not judge(1.0, [], expected, 5).met
+    assert not judge(1.0, [exact] * 3, expected, 5).met, "runs that could not measure are no runs"
+
+
+def test_arrivals_that_are_no_poisson_process_are_a_miss() -> None:
+    from load_table.schedule import WINDOWS, find_dispersion
+
+    rng = np.random.default_rng(1)
+    poisson = make_schedule(Poisson(rate=100), duration_s=WINDOWS, seed=1).offsets_ns
+    even = np.sort(np.concatenate([second + rng.random(100) for second in range(WINDOWS)]) * 1e9).astype(np.int64)
+
+    assert find_dispersion(poisson) > 1e-3
+    assert find_dispersion(even) < 1e-6
+
+
+def test_the_records_whose_analysis_is_weighed_are_those_of_a_valid_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from load_table import memory
+    from load_table.analyse_alone import read_peak, read_run
+
+    monkeypatch.setattr(memory, "RECORDS", 200_000)
+    memory.write_run(tmp_path)
+    run = read_run(tmp_path)
+    result = analyse(run)
+
+    assert len(run.samples) == result.requests == 200_000
+    assert (result.valid, result.reasons) == (True, ())
+    assert result.response_time_s.p99_9 is not None
+    assert read_peak(Path("/proc/self/status")) > 10_000_000
+
+
+def test_the_command_prints_and_writes_its_rows(tmp_path: Path) -> None:
+    file = tmp_path / "table.json"
+    argv = [sys.executable, str(SCRIPTS / "measure_load.py"), "--quick", "--json", str(file)]
+    argv += ["--only", "percentiles", "--only", "answers"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    table = json.loads(file.read_bytes())
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(table["rows"]) == ["percentiles", "answers"]
+    readings = [reading for row in table["rows"].values() for reading in row]
+    assert done.stdout.count("must reach") == len(readings) >= 3
+    assert all(reading["reached"] in done.stdout for reading in readings)
+    assert [reading["met"] for reading in table["rows"]["percentiles"]] == [True]
+    assert all("not measured" in reading["reached"] for reading in readings if reading["met"] is None)
+
+
+def test_a_miss_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import measure_load
+    from load_table.row import Options, Reading
+
+    def miss(_: Options) -> list[Reading]:
+        return [Reading(what="a", must="b", reached="c", met=False)]
+
+    monkeypatch.setattr(measure_load, "ROWS", {"lag": miss})
+    monkeypatch.setattr(sys, "argv", ["measure_load.py", "--only", "lag"])
+    with pytest.raises(SystemExit) as ended:
+        measure_load.main()
+
+    assert ended.value.code == 1
+    assert "NOT MET" in capsys.readouterr().out
