@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from statistics import median
 
 import numpy as np
 
+from load_table.nginx import find_program, serve_nginx
 from load_table.row import Options, Reading
-from load_table.running import Measured, measure, measure_valid
+from load_table.running import Measured, measure_valid, put_load
+from seatrial.load.address import resolve
 from seatrial.load.arrivals import Poisson
 from seatrial.load.validity import measure_lags
-from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
+from seatrial_fixtures.specimens.behaviour import Behaviour
+from seatrial_fixtures.specimens.process import serve
+from seatrial_fixtures.specimens.wording import write_request
 
 RATES = (500.0, 10_000.0)
+QUESTIONS = 100
+ANSWER = '{"outputs":[]}'
 _GROWTH_ALLOWED_S = 50e-6
 
 
@@ -44,7 +51,15 @@ def measure_lag(options: Options) -> Iterator[Reading]:
 
 
 def _run(rate: float, duration_s: float, seed: int) -> Measured:
-    return measure(Behaviour(service=Fixed(seconds=0.001)), Poisson(rate=rate), duration_s=duration_s, seed=seed)
+    """Against nginx where it is installed: it needs less of the machine than a specimen, and the client is what is looked at."""
+    with contextlib.ExitStack() as stack:
+        if find_program("nginx") is None:
+            destination = stack.enter_context(serve(Behaviour())).destination
+        else:
+            url = stack.enter_context(serve_nginx(ANSWER))
+            destination = resolve(url).destination
+        requests = tuple(write_request(number) for number in range(QUESTIONS))
+        return put_load(destination, requests, Poisson(rate=rate), duration_s=duration_s, seed=seed)
 
 
 def _read_lags(measured: Measured) -> dict[str, float]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,11 @@ import psutil
 from load_table.row import Options
 from seatrial.load.arrivals import Arrivals, Offsets
 from seatrial.load.measuring import measure_load
-from seatrial.load.plan import SAMPLES_FILE, Plan, Progress
+from seatrial.load.plan import SAMPLES_FILE, Destination, Plan, Progress
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import Samples, read_samples
 from seatrial.load.schedules import make_schedule
-from seatrial.load.specimen import Served
+from seatrial.load.specimen import SERVED, Served
 from seatrial_fixtures.specimens.behaviour import Behaviour
 from seatrial_fixtures.specimens.process import serve
 
@@ -47,26 +47,44 @@ def measure(
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Measured:
     """Put an open loop on a specimen; when there are more requests than questions, they come again."""
-    schedule = make_schedule(arrivals, duration_s=duration_s, seed=seed)
-    count = min(len(schedule.offsets_ns), questions)
-    with serve(behaviour) as specimen, tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory:
-        plan = Plan(
-            destination=specimen.destination,
-            requests=tuple(specimen.make_request(number) for number in range(count)),
-            cases=tuple(range(count)),
-            mode="open",
-            duration_s=duration_s,
-            connections=16,
-            timeout_s=30.0,
-            drain_s=10.0,
+    count = min(len(make_schedule(arrivals, duration_s=duration_s, seed=seed).offsets_ns), questions)
+    with serve(behaviour) as specimen:
+        requests = tuple(specimen.make_request(number) for number in range(count))
+        run = put_load(
+            specimen.destination, requests, arrivals, duration_s=duration_s, seed=seed, on_progress=on_progress
         )
+        served = specimen.read_log()
+    return replace(run, served=served[np.argsort(served["question"], kind="stable")])
+
+
+def put_load(
+    destination: Destination,
+    requests: tuple[bytes, ...],
+    arrivals: Arrivals,
+    *,
+    duration_s: float,
+    seed: int = 1,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Measured:
+    """Put an open loop on a server; of one that keeps no log nothing is known."""
+    schedule = make_schedule(arrivals, duration_s=duration_s, seed=seed)
+    plan = Plan(
+        destination=destination,
+        requests=requests,
+        cases=tuple(range(len(requests))),
+        mode="open",
+        duration_s=duration_s,
+        connections=16,
+        timeout_s=30.0,
+        drain_s=10.0,
+    )
+    with tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory:
         result = measure_load(plan, schedule, directory=Path(directory), on_progress=on_progress)
         samples = np.array(read_samples(Path(directory) / SAMPLES_FILE))
-        served = specimen.read_log()
     return Measured(
         result=result,
         samples=samples[np.argsort(samples["case"], kind="stable")],
-        served=served[np.argsort(served["question"], kind="stable")],
+        served=np.empty(0, SERVED),
         offsets_ns=schedule.offsets_ns,
     )
 

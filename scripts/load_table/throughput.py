@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
+from load_table.nginx import find_program, serve_nginx
 from load_table.row import Options, Reading
-from seatrial_fixtures.processes import choose_port
 
 USERS = 32
 BODY = '{"inputs":[{"name":"number","datatype":"INT64","shape":[1],"data":[123456789]}]}'
-CONFIGURATION = """
-daemon off; master_process off; worker_processes 1; pid {directory}/pid; error_log stderr crit;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
-  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
-  server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ default_type application/json; return 200 '{body}'; }} }}
-}}
-"""
 LOCUSTFILE = """
 from locust import {kind}, constant, task
 
@@ -41,85 +28,53 @@ class Asking({kind}):
     def ask(self):
         self.client.post("/", data={body!r})
 """
+PACKAGES = {"nginx": "nginx-light", "taskset": "util-linux"}
+MUST = {"wrk": 0.9, "locust FastHttpUser": 15.0}
 _MARGIN_S = 60.0
 
 
 def measure_throughput(options: Options) -> Iterator[Reading]:
     """Every client in turn, again and again; the ratio of medians counts."""
     cpus = sorted(os.sched_getaffinity(0))
-    lacking = [
-        name for name in ("nginx", "taskset") if shutil.which(name) is None and not Path(f"/usr/sbin/{name}").exists()
-    ]
+    lacking = [package for name, package in PACKAGES.items() if find_program(name) is None]
     if lacking or len(cpus) < 2:
-        why = (
-            f"not installed: apt-get install {'nginx-light util-linux'}"
-            if lacking
-            else "not measured: there is one CPU"
-        )
+        why = f"not installed: apt-get install {' '.join(lacking)}" if lacking else "not measured: there is one CPU"
         yield Reading(
             what="closed loop against nginx", must=">= 0.9 of wrk, >= 15 times FastHttpUser", reached=why, met=None
         )
         return
     duration_s = options.choose(8.0, 3.0)
     rates: dict[str, list[float]] = {name: [] for name in CLIENTS}
-    with tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory, _serve(Path(directory), cpus[-1]) as url:
+    with tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory, serve_nginx(BODY, cpu=cpus[-1]) as url:
         for repeat in range(options.repeats):
             for name, run in CLIENTS.items():
                 rate = run(url, duration_s, cpus[0], Path(directory))
-                if rate is not None:
-                    rates[name].append(rate)
-                    options.tell(f"{name}: {rate:,.0f}/s ({repeat + 1} of {options.repeats})")
+                if rate is None:
+                    options.tell(f"{name} is not installed: {INSTALL[name]}")
+                    continue
+                rates[name].append(rate)
+                options.tell(f"{name}: {rate:,.0f}/s ({repeat + 1} of {options.repeats})")
     yield from _compare(rates)
 
 
 def _compare(rates: dict[str, list[float]]) -> Iterator[Reading]:
-    medians = {name: median(each) if each else None for name, each in rates.items()}
+    medians = {name: median(each) for name, each in rates.items() if each}
     ours = medians["seatrial"]
-    assert ours is not None
-    for name, must in (("wrk", 0.9), ("locust FastHttpUser", 15.0)):
-        theirs = medians[name]
+    beside = ", ".join(f"{name} {medians[name]:,.0f}/s" for name in medians if name not in {"seatrial", *MUST})
+    for name, must in MUST.items():
         what = f"closed loop against nginx, {USERS} users, one core each, against {name}"
-        if theirs is None:
+        if name not in medians:
             yield Reading(what=what, must=f">= {must:g} times", reached=f"not installed: {INSTALL[name]}", met=None)
             continue
+        theirs = medians[name]
         yield Reading(
             what=what,
             must=f">= {must:g} times its requests/s in the same run",
-            reached=f"{ours / theirs:.2f} times: {ours:,.0f}/s to {theirs:,.0f}/s (medians of {len(rates[name])}, in turn)",
+            reached=f"{ours / theirs:.2f} times: {ours:,.0f}/s to {theirs:,.0f}/s (medians of {len(rates[name])}, in turn); "
+            f"beside them {beside or 'nothing'}",
             met=ours >= must * theirs,
-            figures={"ratio": ours / theirs, "seatrial": ours, name: theirs},
+            figures={"ratio": ours / theirs, **medians},
         )
-    others = {name: value for name, value in medians.items() if name not in {"seatrial", "wrk", "locust FastHttpUser"}}
-    shown = ", ".join(
-        f"{name} {value:,.0f}/s" if value else f"{name} not installed: {INSTALL[name]}"
-        for name, value in others.items()
-    )
-    yield Reading(what="beside them", must="nothing", reached=shown, met=None, figures=dict(others))
-
-
-@contextlib.contextmanager
-def _serve(directory: Path, cpu: int) -> Iterator[str]:
-    """nginx, one process on one CPU."""
-    port = choose_port()
-    configuration = directory / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(directory=directory, port=port, body=BODY))
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    argv = ["taskset", "-c", str(cpu), program, "-p", str(directory), "-c", str(configuration)]
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as popen:
-        try:
-            _wait_listening(port, popen)
-            yield f"http://127.0.0.1:{port}/"
-        finally:
-            popen.kill()
-
-
-def _wait_listening(port: int, popen: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + 10
-    while popen.poll() is None and time.monotonic() < deadline_s:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    sys.exit("nginx did not come up")
 
 
 def _run(argv: list[str], cpu: int, duration_s: float) -> str:

@@ -1,0 +1,58 @@
+"""nginx as a server that costs little: one process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from seatrial_fixtures.processes import choose_port
+
+CONFIGURATION = """
+daemon off; master_process off; worker_processes 1; pid {directory}/pid; error_log stderr crit;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
+  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
+  server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ default_type application/json; return 200 '{body}'; }} }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def serve_nginx(answer: str, *, cpu: int | None = None) -> Iterator[str]:
+    """Serve one answer to everything, while the block runs; yields the URL."""
+    port = choose_port()
+    pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
+    with tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory:
+        file = Path(directory) / "nginx.conf"
+        file.write_text(CONFIGURATION.format(directory=directory, port=port, body=answer))
+        argv = [*pinned, str(find_program("nginx")), "-p", directory, "-c", str(file)]
+        with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as popen:
+            try:
+                _wait_listening(port, popen)
+                yield f"http://127.0.0.1:{port}/"
+            finally:
+                popen.kill()
+
+
+def find_program(name: str) -> str | None:
+    """Return its path; Debian has nginx where only root looks."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+
+def _wait_listening(port: int, popen: subprocess.Popen[bytes]) -> None:
+    deadline_s = time.monotonic() + 10
+    while popen.poll() is None and time.monotonic() < deadline_s:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    sys.exit("nginx did not come up")
