@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import typer
 
 from seatrial.errors import SeatrialError
 
+INTERRUPTED: Final = 130
+"""Exit code of a command that Ctrl-C ended: 128 and the signal's number, as shells have it."""
 HELP = """Deploys one machine-learning model for real to every serving technology, asks each the same questions, and says which
 answers right, how each behaves, and how fast it is.
 

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.app import app
-from seatrial.cli.load import INTERRUPTED
+from seatrial.cli.app import INTERRUPTED, app
 from seatrial.errors import ExitCode
 
 
@@ -50,6 +49,7 @@ def calibrate(
     from seatrial.load.calibrating import calibrate as run
     from seatrial.load.calibration import FULL, QUICK
     from seatrial.load.calibration_table import render_calibration
+    from seatrial.load.host_lock import HostLock
     from seatrial.registry import find_specimen
 
     check_writable(json_file)
@@ -58,8 +58,14 @@ def calibrate(
     plan = QUICK if quick else FULL
     if specimen:
         plan = replace(plan, specimens=tuple(dict.fromkeys(specimen)))
+
+    def tell(line: str) -> None:
+        if not quiet:
+            print(line, file=sys.stderr, flush=True)
+
     try:
-        calibration = run(plan, tell=lambda line: None if quiet else print(line, file=sys.stderr, flush=True))
+        with HostLock().measure(tell):
+            calibration = run(plan, tell=tell)
     except KeyboardInterrupt:
         sys.stderr.write("seatrial: interrupted before the machine was calibrated\n")
         raise typer.Exit(INTERRUPTED) from None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.app import app
+from seatrial.cli.app import INTERRUPTED, app
 
 
 @app.command()
@@ -86,6 +86,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     3 nothing ran, the URL does not answer; 7 invalid: the client or the machine could not measure, or too little to tell
     whether the objective is kept; 130 interrupted, with what there is.
     """
+    from seatrial.cli import json_file as files
     from seatrial.cli import load_checks, load_runs
 
     warm_up_s = load_checks.read_warm_up(warm_up)
@@ -93,7 +94,8 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     rate = load_runs.FIRST_RATE if find_rate and rate is None else rate
     load_checks.check_choice(rate, users, arrivals)
     load_checks.check_seconds(duration=duration, timeout=timeout, think=think, warm_up=warm_up_s or 0.0, drain=drain)
-    load_checks.check_files(json_file, ca_file)
+    files.check_writable(json_file)
+    load_checks.check_certificates(ca_file)
     load_checks.check_engine(engine, workers, open_loop=users is None, conducted=bool(objective) or warm_up_s is None)
     order = load_runs.LoadOrder(
         url=url,
@@ -122,5 +124,5 @@ def load(  # noqa: PLR0917 - each is an option, given by name
         code = load_runs.search(order, json_file) if find_rate else load_runs.measure(order, json_file)
     except KeyboardInterrupt:
         sys.stderr.write("seatrial: interrupted before anything was measured\n")
-        code = load_runs.INTERRUPTED
+        code = INTERRUPTED
     raise typer.Exit(code)

@@ -45,6 +45,7 @@ def read_warm_up(given: str) -> float | None:
 
 
 def check_choice(rate: float | None, users: int | None, arrivals: str) -> None:
+    """Raise UsageError when both kinds of load are given, or none, or a number of users that is none."""
     has_rate = rate is not None or arrivals.startswith(_RATELESS)
     if has_rate == (users is not None):
         raise UsageError(
@@ -58,6 +59,7 @@ def check_choice(rate: float | None, users: int | None, arrivals: str) -> None:
 
 
 def check_seconds(**seconds: float) -> None:
+    """Raise UsageError for seconds that an option cannot have."""
     for name, value in seconds.items():
         least = "above 0" if name in {"duration", "timeout"} else "0 or more"
         if not (0 <= value <= _MAX_SECONDS) or (value == 0 and least == "above 0"):
@@ -66,19 +68,14 @@ def check_seconds(**seconds: float) -> None:
             )
 
 
-def check_files(json_file: str, ca_file: str) -> None:
-    """What cannot be written or read is said before the run, not after it."""
-    import os
-
-    if json_file not in {"", "-"}:
-        directory = Path(json_file).parent
-        if Path(json_file).is_dir() or not directory.is_dir() or not os.access(directory, os.W_OK):
-            raise UsageError(f"{json_file!r} cannot be written: a file in a directory that is there was expected")
+def check_certificates(ca_file: str) -> None:
+    """Raise UsageError when the file of certificates is none."""
     if ca_file and not Path(ca_file).is_file():
         raise UsageError(f"the certificates {ca_file!r} are no file")
 
 
 def read_body(given: str) -> bytes:
+    """Return the body that an option means, text or @FILE. Raises UsageError."""
     if not given.startswith("@"):
         return given.encode()
     path = Path(given[1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import sys
 import tempfile
@@ -15,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from seatrial.cli.app import INTERRUPTED
+from seatrial.cli.json_file import STANDARD_OUTPUT, write_json
 from seatrial.errors import ExitCode, UsageError, choose_exit_code
 from seatrial.load.address import Address, compose_request, resolve
 from seatrial.load.capacity import Capacity, search_capacity
@@ -33,7 +34,6 @@ from seatrial.load.stopping import make_stop_rule
 from seatrial.load.summary import render_capacity, render_load
 from seatrial.load.swarm.launch import run_swarm
 
-INTERRUPTED: Final = 130
 FIRST_RATE: Final = 10.0
 _MOST_CONNECTIONS: Final = 64
 
@@ -231,19 +231,10 @@ def _draw(order: LoadOrder, rate: float | None, seed: int) -> Schedule:
 
 
 def _write(result: LoadResult | Capacity, text: str, json_file: str) -> None:
-    data = msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
-    if json_file == "-":
-        sys.stdout.write(data.decode())
-        return
-    sys.stdout.write(text)
+    if json_file != STANDARD_OUTPUT:
+        sys.stdout.write(text)
     if json_file:
-        path = Path(json_file)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            draft.write_bytes(data)
-            draft.replace(path)
-        except OSError as error:
-            raise UsageError(f"the result cannot be written to {json_file!r}: {error}") from error
+        write_json(result, json_file)
 
 
 def _choose_code(result: LoadResult) -> int:
