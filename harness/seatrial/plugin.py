@@ -73,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "seatrial_check(check): a check of seatrial, recorded for the target it ran on")
     config.addinivalue_line("markers", "conformance: whether a deployment does what it must")
     config.addinivalue_line("markers", "benchmark: how fast a deployment is; needs the machine to itself")
+    config.addinivalue_line("markers", "seatrial_objectives: asked where the settings have objectives")
     config.addinivalue_line("markers", "xdist_group(name): tests that belong on one worker")
     if any(
         getattr(config.option, f"seatrial_{setting}", None) is not None for _, setting, _ in (*OPTIONS, ("", "set", {}))

@@ -190,14 +190,7 @@ class TrialSession:
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out what only a larger profile asks, and the suites that were not chosen."""
-        largest = PROFILES.index(self.settings.general.profile)
-        suite = self.settings.general.suite
-        kept = [
-            item
-            for item in items
-            if (check := _check_of(item)) is None
-            or (PROFILES.index(check.profile) <= largest and (suite == "all" or item.get_closest_marker(suite)))
-        ]
+        kept = [item for item in items if (check := _check_of(item)) is None or self._is_asked(item, check)]
         left_out = [item for item in items if item not in set(kept)]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
@@ -205,6 +198,13 @@ class TrialSession:
         if self._is_worker:
             # A worker takes the next target when it is done with one: begun last, the longest would be waited for alone.
             items.sort(key=_rank_of)
+
+    def _is_asked(self, item: pytest.Item, check: Check) -> bool:
+        general = self.settings.general
+        if item.get_closest_marker("seatrial_objectives") and not self.settings.objectives.given:
+            return False
+        in_profile = PROFILES.index(check.profile) <= PROFILES.index(general.profile)
+        return in_profile and (general.suite == "all" or item.get_closest_marker(general.suite) is not None)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Bring up what will be asked, side by side; a worker of xdist does not know yet what it will be given."""

@@ -131,20 +131,27 @@ class Pacer:
                 if isinstance(event, Progress):
                     on_progress(event)
             except KeyboardInterrupt:
-                self._order(b"stop")
+                self._order_while_it_runs(b"stop")
                 deadline_s = time.monotonic() + SLACK_S
 
     def begin_window(self, at_ns: int) -> None:
         """End the warm-up at a monotonic time that is still to come."""
-        self._order(b"window %d" % at_ns)
+        self._order_while_it_runs(b"window %d" % at_ns)
 
     def end_window(self) -> None:
         """End the window now, as what was to be known is."""
-        self._order(b"end")
+        self._order_while_it_runs(b"end")
 
     def renew(self, case: int, request: bytes) -> None:
         """Have other bytes sent for a case."""
-        self._order(b"renew %d %s" % (case, base64.b64encode(request)))
+        self._order_while_it_runs(b"renew %d %s" % (case, base64.b64encode(request)))
+
+    def _order_while_it_runs(self, line: bytes) -> None:
+        """Give an order that a pacer whose run has just ended need not take: what it says next tells whether it has."""
+        assert self._popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._popen.stdin.write(line + b"\n")
+            self._popen.stdin.flush()
 
     def _order(self, line: bytes) -> None:
         assert self._popen.stdin is not None

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seatrial.errors import SeatrialError
+from seatrial.load.conducting import Conduct
 from seatrial.load.measuring import measure_load
+from seatrial.load.objectives import Objectives
 from seatrial.load.plan import ANSWERS_FILE, SCHEDULE_FILE, WARM_UP_FILE, Destination, Plan
 from seatrial.load.questions import Questions, pick_cases
 from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
+from seatrial.load.stationarity import WarmUpLimits
+from seatrial.load.stopping import make_stop_rule
 from seatrial.records import LoadRecord
 from seatrial.target import Deployment, Usage
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from seatrial.trial.trial import Trial
 
 ATTEMPTS: Final = 3
+WARM_UP: Final = WarmUpLimits(maximum_s=20.0)
 _PLAN: Final = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=1.0)
 
 
@@ -34,10 +39,11 @@ class LoadOrder:
         arrivals: open loop: the law, as in `seatrial load --arrivals`.
         users: closed loop, where there is no rate.
         duration_s: of the timed window.
-        warm_up_s: before it.
+        warm_up_s: before it; None: until response times are level, twenty seconds at most.
         timeout_s: for one request.
         seed: of the schedule: with the same one every target is asked at the same times.
         cases: how many of the golden cases are asked; 0 all that can be told apart.
+        objectives: what the run is held against; its window ends early when they are known.
     """
 
     name: str
@@ -45,10 +51,11 @@ class LoadOrder:
     arrivals: str = "poisson"
     users: int = 0
     duration_s: float = 10.0
-    warm_up_s: float = 3.0
+    warm_up_s: float | None = None
     timeout_s: float = 10.0
     seed: int = 1
     cases: int = 0
+    objectives: Objectives | None = None
 
 
 def measure_target(
@@ -118,11 +125,22 @@ def _run(questions: Questions, schedule: Schedule | None, order: LoadOrder, dire
         mode="open" if schedule else "closed",
         users=order.users,
         duration_s=order.duration_s,
-        warm_up_s=order.warm_up_s,
+        warm_up_s=order.warm_up_s or 0.0,
         timeout_s=order.timeout_s,
         connections=4,
     )
-    result = measure_load(plan, schedule, directory=directory, questions=questions, requested=order.rate)
+    result = measure_load(
+        plan,
+        schedule,
+        directory=directory,
+        questions=questions,
+        conduct=Conduct(
+            warm_up=WARM_UP if order.warm_up_s is None else None,
+            stop=make_stop_rule(order.objectives) if order.objectives else None,
+        ),
+        objectives=order.objectives,
+        requested=order.rate,
+    )
     for each in (SCHEDULE_FILE, WARM_UP_FILE):
         (directory / each).unlink(missing_ok=True)
     if not (result.wrong or result.errors):

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from seatrial.checks import check
+from seatrial.checks import InvalidMeasurementError, check
 from seatrial.load.result import LoadResult
-from seatrial_suites.benchmark import runs
-from seatrial_suites.benchmark.runs import PART_E, Load, run_once
+from seatrial_suites.benchmark.runs import PART_E, Load, run_latency
 
 pytestmark = pytest.mark.benchmark
 
@@ -25,7 +24,7 @@ def test_response_times(
     request: pytest.FixtureRequest, seatrial_target: str, seatrial_load: Load, seatrial_facts: dict[str, Any]
 ) -> None:
     """It fails when the server cannot keep up, or no answer is right: then there is no latency to speak of."""
-    record = run_once(request, seatrial_target, seatrial_load, runs.LATENCY)
+    record = run_latency(request, seatrial_target, seatrial_load)
     result = record.result
     times = result.response_time_s
     seatrial_facts.update(
@@ -37,10 +36,34 @@ def test_response_times(
         max_s=times.max,
         errors=result.errors,
         censored=result.censored,
+        stationary=result.stationary,
+        warm_up=result.warm_up,
+        ended=result.ended,
         throttled_periods=record.usage.get("throttled_periods"),
     )
-    assert not result.saturated, f"{result.reasons[0].message} at {runs.LATENCY.rate:g} requests a second"
+    assert not result.saturated, f"{result.reasons[0].message} ({result.arrivals})"
     assert times.p50 is not None, f"of {result.requests} requests none was answered right: {_describe(result)}"
+
+
+@check(
+    "P02",
+    "objectives are kept",
+    profile="standard",
+    sentence="At the rate of the objectives their bounds are kept, where a request that failed counts as infinitely slow.",
+    source=f"{PART_E}, P02",
+)
+@pytest.mark.seatrial_objectives
+def test_objectives(
+    request: pytest.FixtureRequest, seatrial_target: str, seatrial_load: Load, seatrial_facts: dict[str, Any]
+) -> None:
+    """Asked where the settings have objectives."""
+    judgement = run_latency(request, seatrial_target, seatrial_load).result.judgement
+    assert judgement is not None
+    for verdict in judgement.verdicts:
+        seatrial_facts[verdict.name] = verdict.found
+    if judgement.status == "undecided":
+        raise InvalidMeasurementError(judgement.message, fix="a longer duration_s in the objectives, or a higher rate")
+    assert judgement.status == "met", judgement.message
 
 
 @check(
@@ -54,7 +77,7 @@ def test_answers_under_load(
     request: pytest.FixtureRequest, seatrial_target: str, seatrial_load: Load, seatrial_facts: dict[str, Any]
 ) -> None:
     """Questions vary and differ pairwise in their answers, so that another's answer, or an old one, is a wrong one."""
-    record = run_once(request, seatrial_target, seatrial_load, runs.LATENCY)
+    record = run_latency(request, seatrial_target, seatrial_load)
     result = record.result
     seatrial_facts.update(requests=result.requests, wrong=result.wrong, mixed_up=result.mixed_up, cases=record.cases)
     not_right = result.requests - result.outcomes.get("answered", 0)
