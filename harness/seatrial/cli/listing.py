@@ -54,15 +54,23 @@ def config(
 
 @app.command()
 def schema(
-    of: Annotated[str, typer.Option(help="run: run.json; load: what `seatrial load --json` writes.")] = "run",
+    of: Annotated[
+        str,
+        typer.Option(
+            help="run: run.json; load: what `seatrial load --json` writes; capacity: the same with --find-rate; "
+            "calibration: what `seatrial calibrate --json` writes."
+        ),
+    ] = "run",
 ) -> None:
     """Print the JSON Schema of run.json, or of another file."""
     import msgspec
 
+    from seatrial.load.calibration import Calibration
+    from seatrial.load.capacity import Capacity
     from seatrial.load.result import LoadResult
     from seatrial.records import RunResult
 
-    kinds: dict[str, type] = {"run": RunResult, "load": LoadResult}
+    kinds: dict[str, type] = {"run": RunResult, "load": LoadResult, "capacity": Capacity, "calibration": Calibration}
     if of not in kinds:
         raise UsageError(f"--of is {of!r}, one of {', '.join(kinds)} was expected")
     sys.stdout.write(json.dumps(msgspec.json.schema(kinds[of]), indent=2) + "\n")

@@ -35,6 +35,8 @@ from seatrial.load.summary import render_capacity, render_load
 from seatrial.load.swarm.launch import run_swarm
 
 FIRST_RATE: Final = 10.0
+FEWEST: Final = 20
+"""Requests of a run of a search: with fewer there is nothing to tell."""
 _MOST_CONNECTIONS: Final = 64
 
 
@@ -114,7 +116,13 @@ def search(order: LoadOrder, json_file: str) -> int:
         order.say(f"{rate:g}/s: {result.judgement.status}: {result.judgement.message}")
         return result.judgement
 
-    found = search_capacity(measure_rung, first_rate=order.rate, objectives=order.objectives.describe())
+    lowest = max(1.0, FEWEST / order.duration_s)
+    found = search_capacity(
+        measure_rung,
+        first_rate=max(order.rate, lowest),
+        lowest_rate=lowest,
+        objectives=order.objectives.describe(),
+    )
     _write(found, render_capacity(found, order.url), json_file)
     if found.highest_kept is not None:
         return int(ExitCode.OK)
@@ -187,13 +195,14 @@ def _run(order: LoadOrder, plan: Plan, directory: Path) -> LoadResult:
 
 
 def _measure_open(order: LoadOrder, plan: Plan, directory: Path, *, rate: float | None, seed: int) -> LoadResult:
-    objectives = order.objectives
-    if objectives is not None and rate is not None:
-        objectives = msgspec.structs.replace(objectives, rate=rate)
+    objectives, schedule = order.objectives, _draw(order, rate, seed)
+    if objectives is not None:
+        # What was drawn is what is to be kept up with: of few requests it is more or less than what was asked for.
+        objectives = msgspec.structs.replace(objectives, rate=schedule.rate)
     stop = make_stop_rule(objectives) if objectives is not None and order.stops_early else None
     return measure_load(
         plan,
-        _draw(order, rate, seed),
+        schedule,
         directory=directory,
         conduct=Conduct(warm_up=_limit(order), stop=stop),
         objectives=objectives,

@@ -132,3 +132,86 @@ def test_interrupted_it_says_what_there_is_and_leaves_nothing(serve: Serve) -> N
     assert "interrupted" in [reason["code"] for reason in result["reasons"]]
     assert not result["valid"]
     assert result["outcomes"]["answered"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--rate", "5", "--objective", "p99 > 5 ms"], "no bound from above"),
+        (["--users", "5", "--objective", "p99 <= 5 ms"], "--objective was given with --users"),
+        (["--find-rate"], "--find-rate was given without an objective"),
+        (["--rate", "5", "--engine", "locsut"], "there is no engine 'locsut'"),
+        (["--rate", "5", "--engine", "fast-http"], "has users and no schedule"),
+        (["--rate", "5", "--workers", "0"], "--workers is 0"),
+        (["--rate", "5", "--workers", "2", "--warm-up", "auto"], "look at all samples"),
+        (["--rate", "5", "--warm-up", "soon"], "seconds or auto were expected"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_options_that_do_not_go_together_are_said(arguments: list[str], words: str) -> None:
+    done = load("http://127.0.0.1:1/", *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(("objective", "status"), [("p50 <= 10 ms", "missed"), ("p50 <= 5 s and errors < 1 %", "met")])
+def test_an_objective_decides_the_exit_code(serve: Serve, objective: str, status: str) -> None:
+    url = f"http://127.0.0.1:{serve('delay', 0.03)}/"
+    done = load(url, "--rate", "60", "--duration", "3", "--objective", objective, "--json", "-", "-q")
+    result = json.loads(done.stdout)
+
+    jsonschema.validate(result, read_schema())
+    assert result["judgement"]["status"] == (status if result["valid"] else "undecided")
+    wanted = {"missed": 1, "met": 0}[status]
+    assert done.returncode == (wanted if result["valid"] else 7)
+
+
+def test_a_warm_up_is_as_long_as_it_takes_and_shown(serve: Serve) -> None:
+    url = f"http://127.0.0.1:{serve('delay', 0.005)}/"
+    done = load(url, "--rate", "50", "--duration", "1", "--warm-up", "auto", "--json", "-")
+    result = json.loads(done.stdout)
+
+    assert done.returncode in {0, 7}, done.stderr
+    assert 5.0 <= result["warm_up_s"] <= 66.0
+    assert result["stationary"] in {True, False}
+    assert result["warm_up"].startswith(("level", "p50")) or "never became stationary" in result["warm_up"]
+    assert result["warm_up"].split(",")[0] in done.stderr, "it is shown while it goes on"
+    assert result["duration_s"] == 1.0
+
+
+def test_a_search_says_every_rung(serve: Serve) -> None:
+    done = load(
+        f"http://127.0.0.1:{serve('failing')}/",
+        "--find-rate",
+        "--rate",
+        "60",
+        "--duration",
+        "1",
+        "--drain",
+        "1",
+        "--objective",
+        "errors < 1 %",
+        "--json",
+        "-",
+        "-q",
+    )
+    found = json.loads(done.stdout)
+
+    assert found["schema"] == "seatrial.capacity/1"
+    assert found["highest_kept"] is None
+    assert found["rungs"][0]["rate"] == 60
+    assert {rung["status"] for rung in found["rungs"]} <= {"missed", "invalid", "undecided"}
+    assert done.returncode == (1 if found["ended"] == "never-kept" else 7)
+
+
+@pytest.mark.parametrize("engine", ["fast-http", "locust"])
+def test_another_engine_gives_the_same_result(serve: Serve, engine: str) -> None:
+    url = f"http://127.0.0.1:{serve('echo')}/"
+    done = load(url, "--users", "2", "--duration", "1", "--engine", engine, "--json", "-", "-q")
+    result = json.loads(done.stdout)
+
+    assert done.returncode in {0, 7}, done.stderr
+    jsonschema.validate(result, read_schema())
+    assert result["mode"] == "closed"
+    assert result["outcomes"].get("answered") == result["requests"]
