@@ -1,0 +1,106 @@
+"""Load runs in reports: a line a run, a dash with its reason where there is no figure."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from seatrial.load.result import Lag, LoadResult, Quantiles, Rate, Reason
+from seatrial.records import LoadRecord
+from seatrial.trial.summary import render_summary
+from seatrial_reports.html import write_html
+from seatrial_reports.loads import list_loads
+from seatrial_reports.markdown import write_markdown
+
+NONE = Quantiles(p50=None, p90=None, p95=None, p99=None, p99_9=None, max=None)
+TIMES = Quantiles(p50=0.0051, p90=0.006, p95=0.007, p99=0.0123, p99_9=None, max=0.0456)
+LATE = Reason(code="late-sends", message="3 of 208 <requests> were late", fix="a quieter machine")
+RESULT = LoadResult(
+    mode="open",
+    arrivals="poisson 20/s",
+    valid=True,
+    saturated=False,
+    requests=208,
+    errors=2,
+    wrong=1,
+    censored=3,
+    rate=Rate(requested=20, scheduled=20.8, achieved=20.2),
+    response_time_s=TIMES,
+    service_time_s=TIMES,
+    failure_time_s=NONE,
+    dispatch_lag_s=Lag(p50=0.0, p99=0.0, max=0.0),
+    duration_s=10.0,
+    outcomes={"answered": 202, "wrong": 1, "refused": 2, "censored": 3},
+)
+INVALID = msgspec.structs.replace(RESULT, valid=False, response_time_s=NONE, reasons=(LATE,))
+
+
+def make_record(result=RESULT, attempt=1, **changes):
+    record = LoadRecord(
+        target="docker",
+        name="latency",
+        attempt=attempt,
+        result=result,
+        network_path="published-port",
+        wire="v2",
+        cases=9,
+    )
+    return msgspec.structs.replace(record, **changes)
+
+
+@pytest.fixture
+def run(trials):
+    target = trials.make_target("docker")
+    loads = (make_record(INVALID), make_record(attempt=2, usage={"throttled_periods": 7.0}))
+    return trials.make_run({"docker": msgspec.structs.replace(target, loads=loads)})
+
+
+def test_a_run_is_a_line_with_its_figures(run):
+    first, second = list_loads(run)
+
+    assert (first.state, second.state) == ("invalid", "valid")
+    assert {figure.text for figure in first.times} == {"\N{EN DASH}"}
+    assert {figure.why for figure in first.times} == {"the run is no measurement"}
+    assert [figure.text for figure in second.times] == [
+        "5.10 ms",
+        "6.00 ms",
+        "7.00 ms",
+        "12.30 ms",
+        "\N{EN DASH}",
+        "45.60 ms",
+    ]
+    assert second.times[4].why == "too few requests for this quantile"
+    assert (second.name, second.right.text, second.wrong, second.failed) == ("latency, attempt 2", "202 of 208", 1, 5)
+    assert (first.throttled.text, second.throttled.text) == ("\N{EN DASH}", "7")
+
+
+def test_an_overload_is_called_one(trials):
+    saturated = msgspec.structs.replace(RESULT, saturated=True)
+    target = msgspec.structs.replace(trials.make_target("docker"), loads=(make_record(saturated),))
+
+    assert [line.state for line in list_loads(trials.make_run({"docker": target}))] == ["saturated"]
+
+
+def test_the_page_shows_runs_and_why_one_is_none(run, tmp_path, read_page):
+    page = read_page(write_html(run, tmp_path))
+    section = page.find(".//section[@id='load']")
+    rows = [["".join(cell.itertext()).strip() for cell in row] for row in section.findall(".//tbody/tr")]
+
+    assert rows[1][:5] == ["docker", "latency, attempt 2", "valid", "poisson 20/s, 10 s", "5.10 ms"]
+    assert "3 of 208 <requests> were late" in "".join(section.find(".//ul").itertext())
+
+
+def test_a_trial_without_load_has_no_such_section(trials, tmp_path, read_page):
+    run = trials.make_run({"docker": trials.make_target("docker")})
+
+    assert read_page(write_html(run, tmp_path)).find(".//section[@id='load']") is None
+    assert "## Load" not in write_markdown(run, tmp_path).read_text()
+    assert "p99 ms" not in render_summary(run, tmp_path)
+
+
+def test_the_short_reports_have_the_figures(run, tmp_path):
+    text = write_markdown(run, tmp_path).read_text()
+
+    assert "| docker | latency, attempt 2 | valid | poisson 20/s, 10 s | 5.10 ms |" in text
+    assert "late-sends: 3 of 208 &lt;requests&gt; were late" in text
+    assert "p50 ms  p99 ms" in render_summary(run, tmp_path)
