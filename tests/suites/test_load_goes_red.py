@@ -18,13 +18,15 @@ FIT = {"pass", "invalid"}
 """What a check says of a right server here: of a machine that others use it may well be that nothing can be measured on it."""
 
 
-def measure(directory: Path, names: tuple[str, ...], **environ: str) -> dict[str, TargetResult]:
+def measure(
+    directory: Path, names: tuple[str, ...], profile: str = "standard", **environ: str
+) -> dict[str, TargetResult]:
     """One trial that puts load on specimens; at least one of them is wrong."""
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_targets"]
     env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
     env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state"), **environ}
     env |= {"PYTHONPATH": str(Path(__file__).parent)}
-    options = ["--target", ",".join(names), "--seatrial-profile", "standard", "--seatrial-suite", "benchmark"]
+    options = ["--target", ",".join(names), "--seatrial-profile", profile, "--seatrial-suite", "benchmark"]
     done = subprocess.run(
         [*argv, "--pyargs", "seatrial_suites", *options],
         cwd=directory,
@@ -118,3 +120,15 @@ def test_objectives_decide_as_the_run_was(held: dict[str, TargetResult], name: s
     if not result.valid:
         assert set(verdicts.values()) == {"undecided"}
         assert read_statuses(held[name])["P02"] == "invalid"
+
+
+def test_a_server_that_remembers_answers_is_told_from_one_that_computes(tmp_path: Path) -> None:
+    results = measure(tmp_path, ("right", "remembers"), profile="nightly")
+
+    assert read_statuses(results["right"])["P07"] in FIT
+    remembers = next(check for check in results["remembers"].checks if check.id == "P07")
+    assert remembers.status in {"fail", "invalid"}
+    assert "for one question" in remembers.message or remembers.status == "invalid"
+    loads = [load for load in results["remembers"].loads if load.name == "repeated-input" and load.result.valid]
+    assert all(load.cases == 1 for load in loads)
+    assert results["remembers"].status != "fail", "a MAY changes no verdict"

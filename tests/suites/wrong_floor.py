@@ -25,9 +25,14 @@ class WrongServer(floor.FloorServer):
     asked = 0
     first: Mapping[str, Any] | None = None
     last: Mapping[str, Any] | None = None
+    remembered: list[int] | None = None
 
     def answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = self.answer_once(question)
+        numbers = [int(number) for number in question["inputs"]["number"]["data"]]
+        if self.wrong == "remembers" and numbers != WrongServer.remembered:
+            WrongServer.remembered = numbers
+            time.sleep(0.03)
         with WrongServer.turn:
             WrongServer.asked += 1
             time.sleep(0.04 if self.wrong == "slow" else 0.0)

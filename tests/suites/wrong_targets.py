@@ -155,7 +155,7 @@ add("stopped-by-force", StopsInHaste, wrong="deaf", claims=BATCH | {"drain"})
 add("stops-nothing", StopsNothing)
 add("uses-nothing", UsesNothing)
 add("limits-otherwise", LimitsOtherwise)
-for kind in ("slips", "mixes-up", "caches", "slow"):
+for kind in ("slips", "mixes-up", "caches", "slow", "remembers"):
     add(kind, wrong=kind, claims=BATCH)
 
 # What is waited for here never comes, or at once.
@@ -164,3 +164,5 @@ lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
 # An overload shows from a hundred requests on.
 runs.LATENCY = LoadOrder(name="latency", rate=60.0, duration_s=2.0, warm_up_s=0.5)
+# Medians have intervals from four hundred on.
+runs.NIGHTLY = LoadOrder(name="latency", rate=100.0, duration_s=5.0, warm_up_s=0.5)

@@ -8,38 +8,46 @@ from collections.abc import Callable
 import pytest
 
 from seatrial.checks import InvalidMeasurementError
-from seatrial.load.objectives import Objectives
 from seatrial.plugin import find_session
 from seatrial.records import LoadRecord
+from seatrial.settings import Settings
 from seatrial.trial.measuring import LoadOrder
 
 PART_E = "seatrial's list of checks"
 LATENCY: LoadOrder = LoadOrder(name="latency", rate=20.0)
 """Where nothing else is asked: the same for every target, down to the times at which each request is due."""
+NIGHTLY: LoadOrder = dataclasses.replace(LATENCY, duration_s=60.0)
+"""The same in the nightly profile."""
 Load = Callable[[LoadOrder], LoadRecord]
 _RUNS = pytest.StashKey[dict[tuple[str, str], LoadRecord]]()
 
 
-def order_latency(objectives: Objectives) -> LoadOrder:
+def order_latency(settings: Settings) -> LoadOrder:
     """Return the run that tells latency: at the rate of the objectives and held against them, where there are any."""
+    objectives = settings.objectives
+    order = NIGHTLY if settings.general.profile == "nightly" else LATENCY
     if not objectives.given:
-        return LATENCY
+        return order
     return dataclasses.replace(
-        LATENCY,
-        rate=objectives.rate or LATENCY.rate,
+        order,
+        rate=objectives.rate or order.rate,
         arrivals=objectives.arrivals,
         duration_s=objectives.duration_s,
         objectives=objectives,
     )
 
 
-def run_latency(request: pytest.FixtureRequest, target: str, load: Load) -> LoadRecord:
-    """Return the record of the run that tells the latency of a target; made at the first call.
+def run_latency(request: pytest.FixtureRequest, target: str, load: Load, *, repeated: bool = False) -> LoadRecord:
+    """Return the record of the run that tells the latency of a target, or of the same with one case all the time.
+
+    Each is made at the first call.
 
     Raises:
         InvalidMeasurementError: it was no measurement, however often it was tried.
     """
-    order = order_latency(find_session(request.config).settings.objectives)
+    order = order_latency(find_session(request.config).settings)
+    if repeated:
+        order = dataclasses.replace(order, name="repeated-input", cases=1, objectives=None)
     runs = request.config.stash.setdefault(_RUNS, {})
     key = (target, order.name)
     if key not in runs:

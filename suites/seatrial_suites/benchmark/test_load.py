@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,6 +11,7 @@ from seatrial.load.result import LoadResult
 from seatrial_suites.benchmark.runs import PART_E, Load, run_latency
 
 pytestmark = pytest.mark.benchmark
+FASTER_ALLOWED: Final = 0.9
 
 
 @check(
@@ -82,6 +83,35 @@ def test_answers_under_load(
     seatrial_facts.update(requests=result.requests, wrong=result.wrong, mixed_up=result.mixed_up, cases=record.cases)
     not_right = result.requests - result.outcomes.get("answered", 0)
     assert not_right == result.mixed_up == 0, _describe(result)
+
+
+@check(
+    "P07",
+    "a repeated question is answered no faster",
+    level="MAY",
+    profile="nightly",
+    sentence="One question asked again and again takes as long as questions that vary: answers are computed, not remembered.",
+    source=f"{PART_E}, P04; MLPerf Inference, TEST04: at most 10 % faster",
+)
+def test_repeated_question(
+    request: pytest.FixtureRequest, seatrial_target: str, seatrial_load: Load, seatrial_facts: dict[str, Any]
+) -> None:
+    """A server may well remember; figures of it are then those of its memory, which whoever compares should know."""
+    varied = run_latency(request, seatrial_target, seatrial_load).result
+    repeated = run_latency(request, seatrial_target, seatrial_load, repeated=True).result
+    before, after = varied.intervals.get("p50"), repeated.intervals.get("p50")
+    if before is None or after is None:
+        raise InvalidMeasurementError(
+            "too few requests to compare medians", fix="a longer duration_s, or a higher rate"
+        )
+    varied_s, repeated_s = varied.response_time_s.p50, repeated.response_time_s.p50
+    assert varied_s is not None
+    assert repeated_s is not None
+    seatrial_facts.update(p50_s=varied_s, repeated_p50_s=repeated_s)
+    faster = after.high < before.low and repeated_s < FASTER_ALLOWED * varied_s
+    assert not faster, (
+        f"p50 {repeated_s * 1e3:.2f} ms for one question, {varied_s * 1e3:.2f} ms for questions that vary"
+    )
 
 
 def _describe(result: LoadResult) -> str:
