@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from seatrial.load.calibration import Calibration
 from seatrial.load.result import LoadResult
 
 RUN_SCHEMA: Final = "seatrial.run/1"
@@ -166,6 +167,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     seed: int = 0
     targets: dict[str, TargetResult]
     leftovers: tuple[LeftoverRecord, ...] = ()
+    calibration: Annotated[
+        Calibration | None, Meta(description="what this machine could tell apart; null when it was not measured")
+    ] = None
     schema: Literal["seatrial.run/1"] = RUN_SCHEMA
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from seatrial.errors import HarnessError, UnmetRequirementError
 from seatrial.records import RunResult, encode_run
-from seatrial_reports import loads, statuses, summary, timeline
+from seatrial_reports import loads, ranking, statuses, summary, timeline
 from seatrial_reports.files import replace_file
 from seatrial_reports.quantities import name_facts, name_limits, show_bytes, show_seconds
 from seatrial_reports.text import clean_text, shorten
@@ -103,6 +103,7 @@ def _collect(run: RunResult) -> dict[str, Any]:
         "phase_names": summary.PHASES,
         "loads": loads.list_loads(run),
         "load_quantiles": loads.QUANTILES,
+        "ranking": ranking.rank_targets(run),
         "red_checks": summary.list_red_checks(run),
         "errors": [(name, error) for name, result in run.targets.items() for error in result.errors],
         "not_run": summary.list_not_run(run),

@@ -10,6 +10,7 @@ from seatrial.records import CheckRecord, RunResult
 from seatrial_reports.files import replace_file
 from seatrial_reports.loads import QUANTILES, list_loads
 from seatrial_reports.quantities import DASH, Figure, show_bytes, show_seconds
+from seatrial_reports.ranking import rank_targets
 from seatrial_reports.statuses import describe_verdict, sign
 from seatrial_reports.summary import PHASES, list_checks, list_not_run, list_red_checks, summarise
 from seatrial_reports.text import clean_text, join_lines
@@ -112,6 +113,11 @@ def _render_loads(run: RunResult) -> Iterator[str]:
     ]
     yield _render_table(header, rows)
     yield "Response times count from the intended send; one target at a time, the others quiet."
+    ranking = rank_targets(run)
+    if ranking is not None:
+        if ranking.groups:
+            yield "\n".join(f"{place}. {escape_markdown(group)}" for place, group in enumerate(ranking.groups, 1))
+        yield escape_markdown(ranking.note)
     items = [
         f"- **{escape_markdown(line.target)}** {escape_markdown(line.name)}: {reason.code}: {escape_markdown(reason.message)}"
         for line in lines

@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from seatrial.load.result import Lag, LoadResult, Quantiles, Rate, Reason
+from seatrial.load.calibration import Calibration
+from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate, Reason
 from seatrial.records import LoadRecord
 from seatrial.trial.summary import render_summary
 from seatrial_reports.html import write_html
 from seatrial_reports.loads import list_loads
 from seatrial_reports.markdown import write_markdown
+from seatrial_reports.ranking import rank_targets
 
 NONE = Quantiles(p50=None, p90=None, p95=None, p99=None, p99_9=None, max=None)
 TIMES = Quantiles(p50=0.0051, p90=0.006, p95=0.007, p99=0.0123, p99_9=None, max=0.0456)
@@ -104,3 +106,72 @@ def test_the_short_reports_have_the_figures(run, tmp_path):
     assert "| docker | latency, attempt 2 | valid | poisson 20/s, 10 s | 5.10 ms |" in text
     assert "late-sends: 3 of 208 &lt;requests&gt; were late" in text
     assert "p50 ms  p99 ms" in render_summary(run, tmp_path)
+
+
+def make_calibration(floor_s):
+    return Calibration(
+        valid=floor_s is not None,
+        noise_floor_p50_s=floor_s,
+        noise_floor_p99_s=floor_s,
+        longest_s=0.05,
+        network_p50_s=None,
+        network_p99_s=None,
+        dispatch_lag_p50_s=None,
+        dispatch_lag_p99_s=None,
+        specimens=(),
+        rate=200.0,
+        duration_s=1.0,
+        cpus=2,
+        steal_share=None,
+        made_at="2026-11-22T10:15:00Z",
+    )
+
+
+def make_ranked(trials, medians_s, floor_s, half_s=0.0001):
+    targets = {}
+    for name, median_s in medians_s.items():
+        result = msgspec.structs.replace(
+            RESULT,
+            response_time_s=msgspec.structs.replace(TIMES, p50=median_s),
+            intervals={"p50": Interval(low=median_s - half_s, high=median_s + half_s, confidence=0.95)},
+        )
+        load = make_record(result, target=name)
+        targets[name] = msgspec.structs.replace(trials.make_target(name), loads=(make_record(INVALID), load))
+    calibration = None if floor_s is None else make_calibration(floor_s)
+    return msgspec.structs.replace(trials.make_run(targets), calibration=calibration)
+
+
+MEDIANS_S = {"mlflow": 0.009, "local": 0.002, "docker": 0.0023, "gradio": 0.0065}
+
+
+@pytest.mark.parametrize(
+    ("floor_s", "half_s", "groups"),
+    [
+        (0.0002, 0.0001, ("local 2.00 ms, docker 2.30 ms", "gradio 6.50 ms", "mlflow 9.00 ms")),
+        (0.00005, 0.0001, ("local 2.00 ms", "docker 2.30 ms", "gradio 6.50 ms", "mlflow 9.00 ms")),
+        (0.00005, 0.002, ("local 2.00 ms, docker 2.30 ms", "gradio 6.50 ms, mlflow 9.00 ms")),
+        (0.01, 0.0001, ("local 2.00 ms, docker 2.30 ms, gradio 6.50 ms, mlflow 9.00 ms",)),
+    ],
+    ids=["floor joins two", "all apart", "intervals join", "floor joins all"],
+)
+def test_no_order_is_given_that_noise_would_have_too(trials, floor_s, half_s, groups):
+    ranking = rank_targets(make_ranked(trials, MEDIANS_S, floor_s, half_s))
+
+    assert ranking.groups == groups
+    assert "noise floor" in ranking.note
+
+
+def test_without_a_noise_floor_no_order_is_given(trials, tmp_path):
+    run = make_ranked(trials, MEDIANS_S, None)
+
+    assert rank_targets(run).groups == ()
+    assert "No order is given" in write_markdown(run, tmp_path).read_text()
+    assert rank_targets(make_ranked(trials, {"local": 0.002}, 0.1)) is None
+
+
+def test_both_reports_have_the_order(trials, tmp_path, read_page):
+    run = make_ranked(trials, MEDIANS_S, 0.0002)
+
+    assert "1. local 2.00 ms, docker 2.30 ms\n2. gradio 6.50 ms" in write_markdown(run, tmp_path).read_text()
+    items = read_page(write_html(run, tmp_path)).findall(".//ol[@class='ranking']/li")
+    assert items[0].text == "local 2.00 ms, docker 2.30 ms"

@@ -39,6 +39,7 @@ def measure(
     (path,) = (directory / "seatrial-results").glob("*/run.json")
     run: Any = decode_run(path.read_bytes())
     assert run.leftovers == ()
+    assert (run.calibration is not None) == (profile == "nightly")
     return dict(run.targets)
 
 

@@ -108,7 +108,7 @@ class Fleet:
 
     @contextmanager
     def hushed(self, name: str) -> Iterator[None]:
-        """Keep every other deployment that is up quiet during the block.
+        """Keep every other deployment that is up quiet during the block; with an empty name all.
 
         Raises:
             HarnessError: one of them would not be quiet, which is no failure of the one that is measured.

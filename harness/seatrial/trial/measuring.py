@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from seatrial.errors import SeatrialError
+from seatrial.load.calibrating import calibrate
+from seatrial.load.calibration import QUICK, Calibration
 from seatrial.load.conducting import Conduct
 from seatrial.load.measuring import measure_load
 from seatrial.load.objectives import Objectives
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from seatrial.trial.trial import Trial
 
 ATTEMPTS: Final = 3
+CALIBRATION_FILE: Final = "calibration.json"
 WARM_UP: Final = WarmUpLimits(maximum_s=20.0)
 _PLAN: Final = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=1.0)
 
@@ -77,6 +82,7 @@ def measure_target(
         allowed=tuple(trial.settings.general.allow_remote),
     )
     schedule = _draw(order)
+    _calibrate_once(trial)
     for attempt in range(1, ATTEMPTS + 1):
         directory = _make_directory(trial.directory.path / "samples", f"{name}-{order.name}")
         with trial.lock.measure(trial.say), trial.fleet.hushed(name):
@@ -102,6 +108,22 @@ def measure_target(
     return record
 
 
+def read_calibration(directory: Path) -> Calibration | None:
+    """Return what this machine could tell apart when a trial measured it; None when the trial did not."""
+    path = directory / CALIBRATION_FILE
+    return msgspec.json.decode(path.read_bytes(), type=Calibration) if path.exists() else None
+
+
+def _calibrate_once(trial: Trial) -> None:
+    """Find out what this machine can tell apart, before the first load of a nightly trial."""
+    if trial.settings.general.profile != "nightly" or (trial.directory.path / CALIBRATION_FILE).exists():
+        return
+    with trial.lock.measure(trial.say), trial.fleet.hushed(""):
+        trial.say("calibrating: half a minute")
+        calibration = calibrate(QUICK)
+    trial.directory.write(CALIBRATION_FILE, msgspec.json.encode(calibration))
+
+
 def _make_directory(parent: Path, name: str) -> Path:
     """Return a new directory: an attempt that broke off has left its own."""
     parent.mkdir(exist_ok=True)
@@ -118,8 +140,6 @@ def _draw(order: LoadOrder) -> Schedule | None:
 
 
 def _run(questions: Questions, schedule: Schedule | None, order: LoadOrder, directory: Path) -> LoadResult:
-    import msgspec
-
     plan = msgspec.structs.replace(
         _PLAN,
         mode="open" if schedule else "closed",

@@ -21,6 +21,7 @@ from seatrial.owner import Leftover
 from seatrial.provision.engine_api import ask_engine
 from seatrial.records import EnvironmentRecord, LeftoverRecord, RunResult, TargetResult, encode_run
 from seatrial.target import Progress
+from seatrial.trial.measuring import read_calibration
 from seatrial.trial.result import Tally, exit_code_of, gather, judge_target, judge_trial
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def summarise(trial: Trial, leftovers: Sequence[Leftover], command: Sequence[str
         seed=trial.settings.general.seed,
         targets=targets,
         leftovers=tuple(LeftoverRecord(kind=left.kind, id=left.id, how=left.how) for left in leftovers),
+        calibration=read_calibration(trial.directory.path),
     )
 
 
