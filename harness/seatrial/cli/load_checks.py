@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Final
 
-from seatrial.errors import UsageError
+from seatrial.errors import UnmetRequirementError, UsageError
 from seatrial.suggestion import suggest
 
 ENGINES: Final = ("pacer", "locust", "fast-http", "http")
@@ -18,11 +19,21 @@ _RATELESS: Final = ("ramp:", "steps:", "trace:")
 
 
 def check_engine(engine: str, workers: int, *, open_loop: bool, conducted: bool) -> None:
-    """Raise UsageError for an engine or a number of workers that is none, or cannot do what is asked."""
+    """Check that there is such an engine, and that it can do what is asked.
+
+    Raises:
+        UsageError: no such engine, a number of workers that is none, options that do not go together.
+        UnmetRequirementError: it needs Locust, which is not installed.
+    """
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}.{suggest(engine, ENGINES)}")
     if not 1 <= workers <= _MAX_WORKERS:
         raise UsageError(f"--workers is {workers}, 1 to {_MAX_WORKERS} were expected")
+    if (engine != "pacer" or workers > 1) and importlib.util.find_spec("locust") is None:
+        raise UnmetRequirementError(
+            "another engine than the pacer, and more than one worker, need Locust, which is not installed",
+            fix="pip install 'seatrial[load]'",
+        )
     if workers > 1 and engine not in {"locust", "pacer"}:
         raise UsageError(f"the engine {engine} has one worker", fix="--engine locust, or no --workers")
     if engine in {"fast-http", "http"} and open_loop:
