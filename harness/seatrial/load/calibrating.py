@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +15,12 @@ from seatrial.load.calibration import RATE, Calibration, CalibrationPlan, Calibr
 from seatrial.load.measuring import measure_load
 from seatrial.load.plan import Plan
 from seatrial.load.quantiles import summarize
+from seatrial.load.repeating import repeat_while_invalid
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import NEVER
 from seatrial.load.schedules import Schedule, make_schedule
 from seatrial.load.specimen import Specimen
 
-MOST_REPEATS: Final = 2
-"""Of a run that is invalid."""
 _CONNECTIONS: Final = 16
 
 
@@ -38,11 +38,11 @@ def calibrate(plan: CalibrationPlan, *, tell: Callable[[str], None] = lambda _: 
     for repeat in range(plan.repeats):
         for name in plan.specimens:
             tell(f"{name}, {repeat + 1} of {plan.repeats}")
-            for _ in range(1 + MOST_REPEATS):
-                run, reasons = measure_specimen(name, schedule, duration_s=plan.duration_s)
+            measure = partial(measure_specimen, name, schedule, duration_s=plan.duration_s)
+            for run, reasons in repeat_while_invalid(measure, lambda measured: measured[0] is not None):
                 if run is not None:
                     runs.append(run)
-                    break
+                    continue
                 invalid.append(name)
                 tell(f"{name} was no measurement: {reasons}")
     return summarize_runs(plan, runs, invalid, made_at=made_at)

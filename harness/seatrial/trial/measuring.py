@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from seatrial.load.measuring import measure_load
 from seatrial.load.objectives import Objectives
 from seatrial.load.plan import ANSWERS_FILE, SCHEDULE_FILE, WARM_UP_FILE, Destination, Plan
 from seatrial.load.questions import Questions, pick_cases
+from seatrial.load.repeating import repeat_while_invalid
 from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
 from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.stopping import make_stop_rule
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from seatrial.load.result import LoadResult
     from seatrial.trial.trial import Trial
 
-ATTEMPTS: Final = 3
 CALIBRATION_FILE: Final = "calibration.json"
 WARM_UP: Final = WarmUpLimits(maximum_s=20.0)
 _PLAN: Final = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=1.0)
@@ -83,29 +84,16 @@ def measure_target(
     )
     schedule = _draw(order)
     _calibrate_once(trial)
-    for attempt in range(1, ATTEMPTS + 1):
-        directory = _make_directory(trial.directory.path / "samples", f"{name}-{order.name}")
-        with trial.lock.measure(trial.say), trial.fleet.hushed(name):
-            idle()
-            before = _read_usage(deployment)
-            result = _run(questions, schedule, order, directory)
-            after = _read_usage(deployment)
-        record = LoadRecord(
-            target=name,
-            name=order.name,
-            attempt=attempt,
-            result=result,
-            network_path=deployment.endpoint.path,
-            wire=deployment.endpoint.wire,
-            cases=len(questions.cases),
-            usage=_compare_usage(before, after),
-            samples=str(directory.relative_to(trial.directory.path)),
-        )
+    attempts = itertools.count(1)
+
+    def attempt() -> LoadRecord:
+        record = _measure_once(trial, name, deployment, questions, schedule, order, next(attempts), idle)
         trial.record(record)
-        if result.valid or attempt == ATTEMPTS:
-            break
-        trial.say(f"{name}: {order.name}: no measurement ({result.reasons[0].code}), once more")
-    return record
+        if not record.result.valid:
+            trial.say(f"{name}: {order.name}: no measurement ({record.result.reasons[0].code})")
+        return record
+
+    return repeat_while_invalid(attempt, lambda record: record.result.valid)[-1]
 
 
 def read_calibration(directory: Path) -> Calibration | None:
@@ -122,6 +110,35 @@ def _calibrate_once(trial: Trial) -> None:
         trial.say("calibrating: half a minute")
         calibration = calibrate(QUICK)
     trial.directory.write(CALIBRATION_FILE, msgspec.json.encode(calibration))
+
+
+def _measure_once(
+    trial: Trial,
+    name: str,
+    deployment: Deployment,
+    questions: Questions,
+    schedule: Schedule | None,
+    order: LoadOrder,
+    attempt: int,
+    idle: Callable[[], None],
+) -> LoadRecord:
+    directory = _make_directory(trial.directory.path / "samples", f"{name}-{order.name}")
+    with trial.lock.measure(trial.say), trial.fleet.hushed(name):
+        idle()
+        before = _read_usage(deployment)
+        result = _run(questions, schedule, order, directory)
+        after = _read_usage(deployment)
+    return LoadRecord(
+        target=name,
+        name=order.name,
+        attempt=attempt,
+        result=result,
+        network_path=deployment.endpoint.path,
+        wire=deployment.endpoint.wire,
+        cases=len(questions.cases),
+        usage=_compare_usage(before, after),
+        samples=str(directory.relative_to(trial.directory.path)),
+    )
 
 
 def _make_directory(parent: Path, name: str) -> Path:
