@@ -2,7 +2,7 @@
 
     python scripts/measure_load.py                          everything, about an hour
     python scripts/measure_load.py --quick                  everything in short, about eight minutes: says whether it works
-    python scripts/measure_load.py --only stall --only lag
+    python scripts/measure_load.py --only stall --only lag --patience 60
 
 Each line says what it must reach, what it reached (the median of several runs, in turn with what it is compared to) and
 whether that is enough. Nothing is left out: what was not measured says why. Exit code: 1 when something is not met.
@@ -55,9 +55,17 @@ def main() -> None:
     parser.add_argument(
         "--repeats", type=int, default=0, help="runs of which the median counts; default 5, with --quick 1"
     )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait so long before each run for an idle machine",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()
-    options = Options(quick=given.quick, repeats=given.repeats or (1 if given.quick else 5))
+    repeats = given.repeats or (1 if given.quick else 5)
+    options = Options(quick=given.quick, repeats=repeats, patience_s=given.patience)
     readings: dict[str, list[Reading]] = {}
     for name in given.only or ROWS:
         began_s = time.monotonic()

@@ -59,7 +59,7 @@ def _find_errors(
     """Return how far each response time is off Lindley's, and off the server's own log; nanoseconds."""
     order = np.argsort(measured.served["arrived_ns"], kind="stable")
     samples, served = measured.samples[order], measured.served[order]
-    begin_ns = int(samples["sent_ns"][0]) + int(duration_s / 3 * 1e9)
+    begin_ns = int(served["arrived_ns"][0]) + int(duration_s / 3 * 1e9)
     stall_ns = (begin_ns, begin_ns + int(STALL_S * 1e9))
     ends_ns = follow_lindley(samples["sent_ns"], draw_services(LAWS[law], seed, len(samples)), stall_ns)
     return samples["last_ns"] - ends_ns, samples["last_ns"] - served["written_ns"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
+import psutil
+
+BUSY_PERCENT = 5.0
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,16 +25,30 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How thoroughly to measure. `repeats`: runs of which the median counts."""
+    """How thoroughly to measure.
+
+    Args:
+        quick: short runs.
+        repeats: runs of which the median counts.
+        patience_s: how long to wait, before each run, for a machine on which nothing else runs.
+        log: what was said on the way.
+    """
 
     quick: bool
     repeats: int
+    patience_s: float = 0.0
     log: list[str] = field(default_factory=list)
 
     def tell(self, line: str) -> None:
         """Say how far it is; what went wrong on the way stays in the log."""
         sys.stderr.write(f"  {line}\n")
         self.log.append(line)
+
+    def wait_quiet(self) -> None:
+        """Return when the machine was idle for a second, or patience is over."""
+        deadline_s = time.monotonic() + self.patience_s
+        while time.monotonic() < deadline_s and psutil.cpu_percent(interval=1.0) > BUSY_PERCENT:
+            pass
 
     def choose(self, full: float, quick: float) -> float:
         """Return the one or the other."""

@@ -92,6 +92,7 @@ def put_load(
 def measure_valid(options: Options, what: str, run: Callable[[], Measured]) -> Measured | None:
     """Return the first valid run of three; None, and say why, when there is none."""
     for _ in range(MOST_TRIES):
+        options.wait_quiet()
         measured = run()
         if measured.result.valid:
             return measured

@@ -67,6 +67,7 @@ def _read_clean(options: Options) -> Reading:
     flagged = []
     while clean < wanted and runs < _MOST_PER_CLEAN * wanted:
         runs += 1
+        options.wait_quiet()
         with Probe() as probe:
             measured = measure(SERVICE, Constant(rate=RATE), duration_s=DURATION_S, seed=runs)
         if probe.disturbances:

@@ -48,6 +48,7 @@ def measure_throughput(options: Options) -> Iterator[Reading]:
     with tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory, serve_nginx(BODY, cpu=cpus[-1]) as url:
         for repeat in range(options.repeats):
             for name, run in CLIENTS.items():
+                options.wait_quiet()
                 rate = run(url, duration_s, cpus[0], Path(directory))
                 if rate is None:
                     options.tell(f"{name} is not installed: {INSTALL[name]}")
