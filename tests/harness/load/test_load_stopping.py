@@ -96,6 +96,12 @@ def test_failures_are_slower_than_any_bound() -> None:
     assert verdict.message.startswith("p99 is above 1000 ms: longer than any answer took")
 
 
+def test_times_without_an_end_are_not_narrow() -> None:
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.5),))
+
+    assert not judge_stop(np.full(2000, FOREVER_NS), rule, look=0, looks=3).stop
+
+
 @pytest.mark.parametrize(
     ("failed", "why", "said"), [(0, "decided", "at most"), (200, "decided", "above"), (10, "", "the error rate is 0")]
 )
