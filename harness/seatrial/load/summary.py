@@ -37,7 +37,7 @@ def _list_lines(result: LoadResult, url: str) -> Iterator[str]:
         yield _render_row("connecting", result.connect_time_s)
     for name, interval in result.intervals.items():
         low_ms, high_ms = interval.low * 1e3, interval.high * 1e3
-        yield f"response time {name} is within {low_ms:.2f} and {high_ms:.2f} ms ({interval.confidence:.0%} confidence)"
+        yield f"response time {name} is within {low_ms:.2f} and {high_ms:.2f} ms ({interval.confidence * 100:.4g} % confidence)"
     yield ""
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in result.outcomes.items())
     compared = (
