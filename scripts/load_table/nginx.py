@@ -16,13 +16,13 @@ from pathlib import Path
 from seatrial_fixtures.processes import choose_port
 
 CONFIGURATION = """
-daemon off; master_process off; worker_processes 1; pid {directory}/pid; error_log stderr crit;
-events {{ worker_connections 1024; }}
+daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 16384; pid {directory}/pid; error_log stderr crit;
+events {{ worker_connections 8192; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
   client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
   uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
-  server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ default_type application/json; return 200 '{body}'; }} }}
+  server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ default_type application/json; return 200 '{body}'; }} }}
 }}
 """
 
