@@ -111,6 +111,9 @@ class Answering:
             while True:
                 writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
                 await writer.drain()
+        if self.kind == "twice":
+            sized += body + HEAD + b"Content-Length: 5\r\n\r\nagain"
+            body = b""
         cut = {"half": sized + body[:2], "until-close": HEAD + b"\r\n" + body}
         writer.write(cut.get(self.kind) or FIXED.get(self.kind) or sized + body)
         await writer.drain()

@@ -186,12 +186,10 @@ def tell(event: Event) -> None:
 
 def _read_peak_bytes() -> int:
     """Return the peak of the resident memory since this program was started: rusage's includes that of who started it."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

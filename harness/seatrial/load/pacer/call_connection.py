@@ -39,8 +39,7 @@ class CallConnection(HttpConnection):
 
     def resume(self) -> None:
         """Ask for the events."""
-        assert self.transport is not None
-        self.transport.write(self._second)
+        self._write(self._second)
 
     def on_body(self, body: bytes) -> None:
         """Look for the last event."""
@@ -49,18 +48,6 @@ class CallConnection(HttpConnection):
         super().on_body(body)
         if self._posted and self.status < 400 and self.request >= 0:
             self._look_for_end(body)
-
-    def on_message_complete(self) -> None:
-        """Follow the post with the stream; a stream that ends without its last event was cut off."""
-        keep = self.reusable and self._parser.should_keep_alive()
-        if self.request < 0:
-            self.reusable = keep
-            self._stop_lingering()
-        elif self.status and not self._posted and self.status < 400:
-            self._follow(keep=keep)
-        elif self.status:
-            self.reusable = keep
-            self._end(Outcome.TRUNCATED if self.status < 400 else Outcome.REFUSED)
 
     def _ends_with_connection(self) -> bool:
         return False
@@ -82,9 +69,21 @@ class CallConnection(HttpConnection):
             else:
                 self.resume()
 
+    def _finish(self) -> None:
+        """Follow the post with the stream; a stream that ends without its last event was cut off."""
+        if self.request < 0:
+            self.reusable = self._keeps
+            self._stop_lingering()
+        elif not self._posted and self.status < 400:
+            self._follow(keep=self._keeps)
+        else:
+            self.reusable = self._keeps
+            self._end(Outcome.TRUNCATED if self.status < 400 else Outcome.REFUSED)
+
     def _follow(self, *, keep: bool) -> None:
         """Make the second request of the first one's answer."""
         try:
+            self._join_body()
             event_id = str(json.loads(self.body)["event_id"])
         except (ValueError, KeyError, TypeError):
             self._end(Outcome.MALFORMED)
@@ -93,7 +92,7 @@ class CallConnection(HttpConnection):
             self._end(Outcome.MALFORMED)
             return
         self._second = self._follow_up.request.replace(self._follow_up.placeholder, event_id.encode())
-        self._body, self.body_bytes, self.status = [], 0, 0
+        self._parts, self.body_bytes, self.status = [], 0, 0
         if not keep:
             assert self.transport is not None
             self._leaving += 1
@@ -110,7 +109,7 @@ class CallConnection(HttpConnection):
         for block in blocks:
             if any(name in _LAST_EVENTS for name in _read_names(block)):
                 # Heartbeats before it differ from call to call: only the event that ends the call is the answer.
-                self._body = [block + b"\n\n"]
+                self._parts = [block + b"\n\n"]
                 self.lingering = True
                 self._timer = asyncio.get_running_loop().call_later(LINGER_S, self.abort)
                 self._end(Outcome.ANSWERED)

@@ -43,16 +43,17 @@ class ClosedLoop(Engine):
             await self.drain(now_ns())
         self.censor()
 
-    def free(self, connection: Connection) -> None:
+    def free(self, connection: Connection, at_ns: int) -> None:
         """Its user thinks, and asks again."""
-        if self._is_over(now_ns()):
+        if at_ns >= self.window_end_ns or self._over.is_set():
             return
         if self.plan.think_s:
             self._loop.call_later(self.plan.think_s, self._come_back, connection)
         elif connection.reusable:
-            self._ask(connection, now_ns())
+            self._count_asked += 1
+            self.send(connection, self._count_asked - 1, at_ns)
         else:
-            self._spawn(self._open_and_ask(now_ns()))
+            self._spawn(self._open_and_ask(at_ns))
 
     def _come_back(self, connection: Connection) -> None:
         now = now_ns()

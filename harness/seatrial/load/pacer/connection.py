@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from abc import abstractmethod
 from typing import Protocol, cast
@@ -33,6 +34,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         request: number of the request under way, -1 when there is none.
+        body: of the response, once the request has ended; `body_bytes` counts what was read of it so far.
         carried: responses that came whole on it.
         connect_ns: how long it took to open; NEVER once that is recorded.
         lingering: its request ended before its response did, so that it is not free yet.
@@ -44,9 +46,12 @@ class Connection(asyncio.Protocol):
     intended_ns: int
 
     __slots__ = (
-        "_body",
+        "_descriptor",
         "_ended",
+        "_left_with_transport",
         "_max_body_bytes",
+        "_parts",
+        "body",
         "body_bytes",
         "carried",
         "case",
@@ -70,6 +75,9 @@ class Connection(asyncio.Protocol):
         self._max_body_bytes = max_body_bytes
         self.number = number
         self.transport: asyncio.Transport | None = None
+        self._descriptor = -1
+        # Once bytes had to be left with the transport it keeps the order: all that follow go through it.
+        self._left_with_transport = False
         self.request = -1
         self.carried = 0
         self.connect_ns = NEVER
@@ -78,17 +86,19 @@ class Connection(asyncio.Protocol):
         self._clear()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport, and the socket's descriptor where bytes go out as they are."""
         self.transport = cast("asyncio.Transport", transport)
+        socket = None if transport.get_extra_info("sslcontext") else transport.get_extra_info("socket")
+        self._descriptor = -1 if socket is None else socket.fileno()
+        self._left_with_transport = False
 
     def send(self, request: int, case: int, intended_ns: int, data: bytes) -> None:
         """Send a request; nothing may be under way."""
-        assert self.transport is not None
         self._clear()
         self._expect_response()
         self.request, self.case, self.intended_ns = request, case, intended_ns
         self.sent_ns = now_ns()
-        self.transport.write(data)
+        self._write(data)
 
     def data_received(self, data: bytes) -> None:
         """Read the response; what comes without a request is not the protocol."""
@@ -101,11 +111,13 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Close; `connection_lost` tells what that means."""
+        self.reusable = False
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """End the request: whole when the response said that it ends with the connection, else cut off."""
         self.reusable = False
+        self._descriptor = -1
         if self.request >= 0:
             whole = error is None and self._ends_with_connection()
             self._end(self._judge() if whole else Outcome.TRUNCATED)
@@ -124,11 +136,6 @@ class Connection(asyncio.Protocol):
         """Go on with the request, on another transport than it began on."""
         raise NotImplementedError
 
-    @property
-    def body(self) -> bytes:
-        """The response's body, as far as it was read."""
-        return self._body[0] if len(self._body) == 1 else b"".join(self._body)
-
     @abstractmethod
     def _expect_response(self) -> None:
         """Make ready for a response."""
@@ -141,28 +148,51 @@ class Connection(asyncio.Protocol):
     def _ends_with_connection(self) -> bool:
         """Whether the end of the connection is the response's own end."""
 
+    def _write(self, data: bytes) -> None:
+        """Give bytes to the socket now: a transport of uvloop would do so at the end of the loop's turn, after all reading.
+
+        Transports close their descriptor when `connection_lost` has been called, not before.
+        """
+        assert self.transport is not None
+        written = 0
+        if self._descriptor >= 0 and not self._left_with_transport:
+            try:
+                written = os.write(self._descriptor, data)
+            except OSError:
+                # It would block, or is broken: the transport waits, or finds out the same.
+                written = 0
+            if written == len(data):
+                return
+        self._left_with_transport = True
+        self.transport.write(data[written:])
+
     def _judge(self) -> Outcome:
         return Outcome.ANSWERED if self.status < 400 else Outcome.REFUSED
 
     def _keep(self, body: bytes) -> None:
         """Keep a part of the body, up to its bound."""
-        self._body.append(body)
+        self._parts.append(body)
         self.body_bytes += len(body)
         if self.body_bytes > self._max_body_bytes:
             self._end(Outcome.MALFORMED)
+
+    def _join_body(self) -> None:
+        self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     def _end(self, outcome: Outcome) -> None:
         if self.request < 0:
             return
         self.last_ns = now_ns()
-        if outcome in {Outcome.ANSWERED, Outcome.REFUSED}:
+        self._join_body()
+        if outcome is Outcome.ANSWERED or outcome is Outcome.REFUSED:
             self.carried += 1
         else:
             self.reusable = False
         self._ended.request_ended(self, outcome)
 
     def _clear(self) -> None:
-        self._body: list[bytes] = []
+        self._parts: list[bytes] = []
+        self.body = b""
         self.body_bytes = 0
         self.content_type = ""
         self.status = 0

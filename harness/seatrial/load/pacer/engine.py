@@ -15,7 +15,8 @@ from pathlib import Path
 from seatrial.load.pacer.call_connection import CallConnection
 from seatrial.load.pacer.connection import Connection, now_ns
 from seatrial.load.pacer.frame_connection import FrameConnection
-from seatrial.load.pacer.http_connection import HttpConnection
+from seatrial.load.pacer.known_heads import KnownHeads
+from seatrial.load.pacer.one_step_connection import OneStepConnection
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import Plan
 from seatrial.load.samples import NO_ANSWER, Outcome
@@ -47,6 +48,7 @@ class Engine(ABC):
         self._failures_in_a_row = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._tls = _make_tls(plan)
+        self._known_heads = KnownHeads()
         self._over = asyncio.Event()
         self.requests = list(plan.requests)
         self._idle_cases = deque(dict.fromkeys(plan.cases))
@@ -81,13 +83,13 @@ class Engine(ABC):
         """End the window now: enough is known. What is pending is waited for."""
         now = now_ns()
         if self.window_begin_ns < now < self.window_end_ns:
-            self._count_area()
+            self._count_area(now)
             self.window_end_ns = now
             self._over.set()
 
     @abstractmethod
-    def free(self, connection: Connection) -> None:
-        """A connection has no request any more; it is of use when `reusable`."""
+    def free(self, connection: Connection, at_ns: int) -> None:
+        """A connection has had no request since a moment ago; it is of use when `reusable`."""
 
     def stop(self, reason: str) -> None:
         """Send nothing more."""
@@ -112,50 +114,67 @@ class Engine(ABC):
         self.exhausted = self.exhausted or _EXHAUSTED.get(error.errno or 0, "")
 
     def send(self, connection: Connection, request: int, intended_ns: int) -> None:
-        """Send request number `request` on a free connection."""
-        case = self._take_case(request)
-        self._count_area()
+        """Send request number `request` on a free connection.
+
+        It asks the case that was idle for longest: an answer that went to another request is told by its case. With more requests
+        in flight than there are cases, one of them is asked twice at a time.
+        """
+        if self._idle_cases:
+            case = self._idle_cases.popleft()
+        else:
+            case = self.plan.cases[request % len(self.plan.cases)]
+            self.doubled += 1
+        self._flying[case] += 1
         connection.send(request, case, intended_ns, self.requests[case])
+        self._count_area(connection.sent_ns)
         self._busy[connection] = None
         self.sent += 1
 
     def request_ended(self, connection: Connection, outcome: Outcome) -> None:
         """Record a request; one that a kept connection lost without a byte is asked once more on a new one."""
-        self._count_area()
+        # Read anew: what the gauge counts in flight is not made of what the records say.
+        at_ns = now_ns()
+        self._count_area(at_ns)
         del self._busy[connection]
-        stale = outcome is Outcome.TRUNCATED and connection.first_ns < 0 and connection.carried > 0
-        if stale and not connection.reasked and not self.stopped:
+        if outcome is Outcome.ANSWERED:
+            answer = self._recorder.identify(connection)
+            self._failures_in_a_row = 0
+        elif outcome is Outcome.TRUNCATED and self._is_stale(connection):
             self.reasked += 1
             self._spawn(
                 self._ask_again(connection.request, connection.case, connection.intended_ns, connection.sent_ns)
             )
             connection.request = -1
             return
-        self._record(connection, outcome)
+        else:
+            answer = self._recorder.identify(connection) if outcome is Outcome.REFUSED else NO_ANSWER
+            self._count_failure()
+        self.ended += 1
+        self._recorder.record(connection, outcome, answer, connection.intended_ns < self.window_begin_ns)
         connection.request = -1
         self._give_case_back(connection.case)
         if self.plan.reconnect:
             connection.reusable = False
-        if connection.lingering and connection.reusable:
-            return
-        if not connection.reusable:
+        if connection.reusable:
+            if connection.lingering:
+                return
+        else:
             connection.lingering = False
             connection.abort()
-        self.free(connection)
+        self.free(connection, at_ns)
+
+    def _is_stale(self, connection: Connection) -> bool:
+        return connection.first_ns < 0 and connection.carried > 0 and not connection.reasked and not self.stopped
 
     def lingered(self, connection: Connection) -> None:
         """Free a connection whose response has ended after its request had."""
         if not connection.reusable:
             connection.abort()
-        self.free(connection)
+        self.free(connection, now_ns())
 
     def move(self, connection: Connection) -> None:
         """Open another transport for a connection."""
         self._spawn(self._reconnect(connection))
-
-    def phase_of(self, intended_ns: int) -> int:
-        """Return 1 for warm-up."""
-        return int(intended_ns < self.window_begin_ns)
 
     async def drain(self, from_ns: int) -> None:
         """Wait for what is pending, for as long as the plan allows, or until told to stop."""
@@ -178,8 +197,9 @@ class Engine(ABC):
         """Record a request that got no connection."""
         cases = self.plan.cases
         case = cases[request % len(cases)]
-        self._recorder.record_unsent(case, intended_ns, now_ns(), outcome, self.phase_of(intended_ns))
-        self._count(failed=True)
+        self._recorder.record_unsent(case, intended_ns, now_ns(), outcome, intended_ns < self.window_begin_ns)
+        self.ended += 1
+        self._count_failure()
 
     def censor(self) -> None:
         """Record what is still pending."""
@@ -197,19 +217,9 @@ class Engine(ABC):
                 task.cancel()
             await asyncio.gather(*tasks, *self._opening, return_exceptions=True)
 
-    def _record(self, connection: Connection, outcome: Outcome) -> None:
-        answer = NO_ANSWER
-        if outcome in {Outcome.ANSWERED, Outcome.REFUSED}:
-            answer = self._recorder.identify(
-                connection.case, connection.status, connection.body, connection.content_type
-            )
-        self._recorder.record(connection, outcome, answer, self.phase_of(connection.intended_ns))
-        self._count(failed=outcome is not Outcome.ANSWERED)
-
-    def _count(self, *, failed: bool) -> None:
-        self.ended += 1
-        self.failed += failed
-        self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
+    def _count_failure(self) -> None:
+        self.failed += 1
+        self._failures_in_a_row += 1
         if self.plan.max_failures and self._failures_in_a_row >= self.plan.max_failures:
             self.stop(f"{self._failures_in_a_row} requests in a row failed")
 
@@ -221,9 +231,9 @@ class Engine(ABC):
             self._give_case_back(case)
             self.fail_unsent(request, intended_ns, Outcome.UNCONNECTED)
             return
-        self._count_area()
         connection.send(request, case, intended_ns, self.requests[case])
         connection.sent_ns, connection.reasked = sent_ns, True
+        self._count_area(now_ns())
         self._busy[connection] = None
 
     async def _reconnect(self, connection: Connection) -> None:
@@ -262,20 +272,7 @@ class Engine(ABC):
         if self.plan.follow_up is not None:
             return CallConnection(self, number, max_body_bytes=bound, follow_up=self.plan.follow_up)
         head_only = self.plan.requests[0].startswith(b"HEAD ")
-        return HttpConnection(self, number, max_body_bytes=bound, head_only=head_only)
-
-    def _take_case(self, request: int) -> int:
-        """Return the case that was idle for longest: an answer that went to another request is told by its case.
-
-        With more requests in flight than there are cases, one of them is asked twice at a time.
-        """
-        if self._idle_cases:
-            case = self._idle_cases.popleft()
-        else:
-            case = self.plan.cases[request % len(self.plan.cases)]
-            self.doubled += 1
-        self._flying[case] += 1
-        return case
+        return OneStepConnection(self, number, max_body_bytes=bound, known=self._known_heads, head_only=head_only)
 
     def _give_case_back(self, case: int) -> None:
         self._flying[case] -= 1
@@ -287,13 +284,16 @@ class Engine(ABC):
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    def _count_area(self) -> None:
+    def _count_area(self, at_ns: int) -> None:
         """Add requests in flight times time, within the window."""
-        now = now_ns()
-        stretch_ns = min(now, self.window_end_ns) - max(self._changed_ns, self.window_begin_ns)
-        if stretch_ns > 0:
-            self.in_flight_area_ns += stretch_ns * len(self._busy)
-        self._changed_ns = now
+        begin_ns, end_ns = self._changed_ns, at_ns
+        self._changed_ns = at_ns
+        if begin_ns < self.window_begin_ns:  # noqa: PLR1730 - min and max take as long again as all the rest
+            begin_ns = self.window_begin_ns
+        if end_ns > self.window_end_ns:  # noqa: PLR1730
+            end_ns = self.window_end_ns
+        if begin_ns < end_ns:
+            self.in_flight_area_ns += (end_ns - begin_ns) * len(self._busy)
 
     async def _sweep(self) -> None:
         timeout_ns = int(self.plan.timeout_s * SECOND_NS)

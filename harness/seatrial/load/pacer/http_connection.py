@@ -1,4 +1,4 @@
-"""One request and one response over HTTP/1.1."""
+"""Responses over HTTP/1.1, read by a parser."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ from seatrial.load.samples import Outcome
 
 
 class HttpConnection(Connection):
-    """Ends a request with the last byte of its response."""
+    """Ends a request with the last byte of its response. What comes after that byte answers nothing that was asked, and ends the
+    connection.
+    """
 
-    __slots__ = ("_head_only", "_parser", "_sized")
+    __slots__ = ("_head_only", "_keeps", "_parser", "_sized", "_whole")
 
     def __init__(self, ended: Ended, number: int, *, max_body_bytes: int, head_only: bool = False) -> None:
         super().__init__(ended, number, max_body_bytes=max_body_bytes)
         self._head_only = head_only
+        self._keeps = True
         self._expect_response()
+
+    def on_message_begin(self) -> None:
+        """Refuse what follows a whole response."""
+        if self._whole:
+            raise ValueError("bytes after the response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note what says where the body ends."""
@@ -34,30 +42,39 @@ class HttpConnection(Connection):
             if status in {204, 304}:
                 self._sized = True
             if self._head_only:
-                self.reusable = False
-                self._end(self._judge())
+                self._whole, self._keeps = True, False
 
     def on_body(self, body: bytes) -> None:
         """Keep the body."""
         self._keep(body)
 
     def on_message_complete(self) -> None:
-        """End the request; an interim response (1xx) is followed by another."""
-        if self.status and self.request >= 0:
-            self.reusable = self.reusable and self._parser.should_keep_alive()
-            self._end(self._judge())
+        """Note the end of the response; an interim one (1xx) is followed by another."""
+        if self.status and not self._whole:
+            self._whole = True
+            self._keeps = self.reusable and self._parser.should_keep_alive()
 
     def _expect_response(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._sized = False
+        self._sized = self._whole = False
 
     def _read(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            if self.request < 0:
-                self.abort()
-            self._end(Outcome.MALFORMED)
+            if not self._whole:
+                if self.request < 0:
+                    self.abort()
+                self._end(Outcome.MALFORMED)
+                return
+            self._keeps = False
+        if self._whole:
+            self._finish()
+
+    def _finish(self) -> None:
+        """End the request: not while the parser calls back, as the connection may carry the next one at once."""
+        self.reusable = self._keeps
+        self._end(self._judge())
 
     def _ends_with_connection(self) -> bool:
         return self.status > 0 and not self._sized

@@ -80,8 +80,9 @@ class OpenLoop(Engine):
         if self._over.is_set() and self._window_offsets is None:
             del self._offsets[self._next :]
 
-    def free(self, connection: Connection) -> None:
+    def free(self, connection: Connection, at_ns: int) -> None:
         """Give the connection to the request that waits longest, or keep it."""
+        del at_ns
         if not connection.reusable:
             self._connections -= 1
             if self._waiting:

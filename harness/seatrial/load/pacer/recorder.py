@@ -20,6 +20,8 @@ _ANSWERS_BUFFER_BYTES = 1 << 16
 _PACK = struct.Struct("<5q4IH2B")
 # The two layouts are one.
 assert _PACK.size == SAMPLE.itemsize
+_RECORD_BYTES = _PACK.size
+_BUFFER_BYTES = _BLOCK * _RECORD_BYTES
 
 
 class Recorder:
@@ -28,15 +30,17 @@ class Recorder:
     def __init__(self, directory: Path, *, keep_bodies_bytes: int) -> None:
         self._file: BinaryIO = (directory / SAMPLES_FILE).open("wb", buffering=0)
         self._answers_file: BinaryIO = (directory / ANSWERS_FILE).open("wb", buffering=_ANSWERS_BUFFER_BYTES)
-        self._buffer = bytearray(_BLOCK * _PACK.size)
+        self._buffer = bytearray(_BUFFER_BYTES)
         self._filled = 0
         self._answers: dict[tuple[int, int, bytes], int] = {}
         self._last: dict[int, tuple[int, bytes, int]] = {}
         self._left_bytes = keep_bodies_bytes
 
-    def record(self, connection: Connection, outcome: Outcome, answer: int, phase: int) -> None:
+    def record(self, connection: Connection, outcome: Outcome, answer: int, warm_up: bool) -> None:
         """Append the record of the request that a connection carried."""
-        self._append(
+        _PACK.pack_into(
+            self._buffer,
+            self._filled,
             connection.intended_ns,
             connection.sent_ns,
             connection.first_ns,
@@ -48,25 +52,35 @@ class Recorder:
             connection.number,
             connection.status,
             outcome,
-            phase,
+            warm_up,
         )
         connection.connect_ns = NEVER
-
-    def record_unsent(self, case: int, intended_ns: int, last_ns: int, outcome: Outcome, phase: int) -> None:
-        """Append the record of a request that never got onto a connection."""
-        self._append(intended_ns, NEVER, NEVER, last_ns, NEVER, 0, case, NO_ANSWER, NO_CONNECTION, 0, outcome, phase)
-
-    def _append(self, *fields: int) -> None:
-        _PACK.pack_into(self._buffer, self._filled, *fields)
-        self._filled += _PACK.size
-        if self._filled == len(self._buffer):
+        self._filled += _RECORD_BYTES
+        if self._filled == _BUFFER_BYTES:
             self.flush()
 
-    def identify(self, case: int, status: int, body: bytes, content_type: str) -> int:
+    def record_unsent(self, case: int, intended_ns: int, last_ns: int, outcome: Outcome, warm_up: bool) -> None:
+        """Append the record of a request that never got onto a connection."""
+        _PACK.pack_into(
+            self._buffer,
+            self._filled,
+            *(intended_ns, NEVER, NEVER, last_ns, NEVER),
+            *(0, case, NO_ANSWER, NO_CONNECTION, 0, outcome, warm_up),
+        )
+        self._filled += _RECORD_BYTES
+        if self._filled == _BUFFER_BYTES:
+            self.flush()
+
+    def identify(self, connection: Connection) -> int:
         """Return the index of an answer; an answer is new when its case, status or body is."""
-        last = self._last.get(case)
-        if last is not None and last[0] == status and last[1] == body:
+        last = self._last.get(connection.case)
+        body = connection.body
+        if last is not None and last[1] == body and last[0] == connection.status:
             return last[2]
+        return self._find_index(connection, body)
+
+    def _find_index(self, connection: Connection, body: bytes) -> int:
+        case, status = connection.case, connection.status
         digest = hashlib.sha256(body).digest()
         key = (case, status, digest)
         index = self._answers.get(key)
@@ -81,7 +95,7 @@ class Recorder:
                 sha256=digest.hex(),
                 size_bytes=len(body),
                 body=body if kept else None,
-                content_type=content_type,
+                content_type=connection.content_type,
             )
             self._answers_file.write(msgspec.json.encode(answer) + b"\n")
         self._last[case] = (status, body, index)
