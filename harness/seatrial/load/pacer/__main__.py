@@ -37,7 +37,7 @@ from seatrial.load.plan import SCHEDULE_FILE, WARM_UP_FILE, Done, Event, Failed,
 
 _LINE_LIMIT_BYTES = 1 << 30
 _PROGRESS_S = 1.0
-SPARSE_RATE = 200
+SPARSE_RATE = 1000
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def come_first(plan: Plan, scheduled: int) -> None:
     """Take a real-time priority, where that is allowed and leaves the rest of the machine its CPUs.
 
     A process that waits for a CPU among others waits for a tick of the scheduler, 4 ms as a rule, and so long is a send late by
-    the client's doing. At up to 200 requests a second the spinning before each leaves a third of one CPU, of two at least.
+    the client's doing. At up to 1,000 requests a second the spinning before each leaves half of one CPU, of two at least.
     """
     sparse = scheduled <= SPARSE_RATE * (plan.warm_up_s + plan.duration_s)
     if plan.mode == "open" and sparse and (os.cpu_count() or 1) > 1 and hasattr(os, "sched_setscheduler"):

@@ -8,14 +8,13 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.load.pacer.alarm import Alarm
 from seatrial.load.pacer.connection import Connection, now_ns
-from seatrial.load.pacer.engine import SECOND_NS, Engine
+from seatrial.load.pacer.engine import Engine
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import Plan
 from seatrial.load.samples import Outcome
 
-# libuv's timers count milliseconds and may come one late, so the last stretch is spun on the loop.
-SPIN_NS = 2_000_000
 LOOK_NS = 20_000_000
 
 
@@ -38,6 +37,7 @@ class OpenLoop(Engine):
         self._waiting: deque[tuple[int, int]] = deque()
         self._connections = 0
         self._spun_from_ns = 0
+        self._alarm = Alarm(self._loop, self._tick)
 
     @property
     def scheduled(self) -> int:
@@ -54,10 +54,13 @@ class OpenLoop(Engine):
         """Send the schedule, drain."""
         self.begin(start_ns)
         self._base_ns = start_ns
-        async with self.watched():
-            self._loop.call_soon(self._tick)
-            await self.wait_over()
-            await self.drain(now_ns())
+        try:
+            async with self.watched():
+                self._loop.call_soon(self._tick)
+                await self.wait_over()
+                await self.drain(now_ns())
+        finally:
+            self._alarm.close()
         for request, intended_ns in self._waiting:
             self.fail_unsent(request, intended_ns, Outcome.UNSENT)
         if self._window_offsets is not None:
@@ -106,12 +109,14 @@ class OpenLoop(Engine):
             due_ns = self._find_due()
         if due_ns is None or self._over.is_set():
             return
-        gap_ns = due_ns - now_ns()
-        if gap_ns > 2 * SPIN_NS:
+        now = now_ns()
+        margin_ns = self._alarm.margin_ns
+        if due_ns - now > 2 * margin_ns:
             # A window that is begun early may be due before what was next: it is looked for in time.
-            self._loop.call_later(min(gap_ns - SPIN_NS, LOOK_NS) / SECOND_NS, self._tick)
+            self._alarm.set(min(due_ns - margin_ns, now + LOOK_NS))
         else:
-            self._spun_from_ns = now_ns()
+            # The alarm may come late, so the last stretch is spun on the loop.
+            self._spun_from_ns = now
             self._loop.call_soon(self._tick)
 
     def _find_due(self) -> int | None:
