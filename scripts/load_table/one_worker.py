@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from load_table.holdups import HoldUps
 from load_table.row import Options, Reading
 from load_table.running import Measured, measure, measure_valid
 from seatrial.load.arrivals import Poisson
@@ -15,24 +18,35 @@ from seatrial_fixtures.specimens.behaviour import Behaviour, Exponential, Fixed,
 SERVICE_S = 0.005
 STALL_S = 1.0
 WITHIN_NS = 1_000_000
-MUST = "each response time within 1 ms of Lindley's recursion on the realised sends, or of the server's own log"
-CRITERIA = ("Lindley", "own log")
-LATENESS = "the server later than its own law"
+MUST = "each response time within 1 ms of the server's own log, where the machine held nobody up"
+HELD_UP_ALLOWED = 0.05
+"""With more there is no saying what the client is like."""
 LAWS: dict[str, Service] = {"M/D/1": Fixed(seconds=SERVICE_S), "M/M/1": Exponential(mean_s=SERVICE_S)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
+    """Of one run, nanoseconds, a request each: how far its response time is off, and whether the machine held it up."""
+
+    lindley_ns: npt.NDArray[np.int64]
+    own_log_ns: npt.NDArray[np.int64]
+    server_late_ns: npt.NDArray[np.int64]
+    held_up: npt.NDArray[np.bool_]
 
 
 def measure_one_worker(options: Options) -> Iterator[Reading]:
     """M/D/1 and M/M/1 at 50 and 70 % load, with a stall of 1 s in the midst."""
     duration_s = options.choose(30.0, 10.0)
     runs = [(law, load) for law in LAWS for load in (0.5, 0.7)]
-    found: dict[tuple[str, float], list[tuple[int, Measured]]] = {each: [] for each in runs}
+    found: dict[tuple[str, float], list[Errors]] = {each: [] for each in runs}
     for seed in range(1, options.repeats + 1):
         for law, load in runs:
-            measured = measure_valid(options, f"{law} at {load:.0%}", lambda: _run(law, load, duration_s, seed))  # noqa: B023
+            with HoldUps() as hold_ups:
+                measured = measure_valid(options, f"{law} at {load:.0%}", lambda: _run(law, load, duration_s, seed))  # noqa: B023
             if measured is not None:
-                found[law, load].append((seed, measured))
-    for (law, load), measurements in found.items():
-        yield _read(law, load, duration_s, measurements)
+                found[law, load].append(_find_errors(measured, hold_ups, law, duration_s, seed))
+    for (law, load), errors in found.items():
+        yield _read(law, load, errors)
 
 
 def follow_lindley(
@@ -51,39 +65,47 @@ def follow_lindley(
 
 def _run(law: str, load: float, duration_s: float, seed: int) -> Measured:
     stall = Stall(at_s=duration_s / 3, length_s=STALL_S)
-    behaviour = Behaviour(service=LAWS[law], workers=1, stalls=(stall,), seed=seed)
+    behaviour = Behaviour(service=LAWS[law], workers=1, stalls=(stall,), real_time=True, seed=seed)
     return measure(behaviour, Poisson(rate=load / SERVICE_S), duration_s=duration_s, seed=seed)
 
 
-def _find_errors(measured: Measured, law: str, duration_s: float, seed: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Return how far each response time is off Lindley's, and off the server's own log, and how late the server was by its own
-    law; nanoseconds.
-    """
+def _find_errors(measured: Measured, hold_ups: HoldUps, law: str, duration_s: float, seed: int) -> Errors:
     order = np.argsort(measured.served["arrived_ns"], kind="stable")
     samples, served = measured.samples[order], measured.served[order]
     begin_ns = int(served["arrived_ns"][0]) + int(duration_s / 3 * 1e9)
     stall_ns = (begin_ns, begin_ns + int(STALL_S * 1e9))
     ends_ns = follow_lindley(samples["sent_ns"], draw_services(LAWS[law], seed, len(samples)), stall_ns)
-    return {
-        "Lindley": samples["last_ns"] - ends_ns,
-        "own log": samples["last_ns"] - served["written_ns"],
-        LATENESS: served["written_ns"] - served["due_ns"],
-    }
+    # From when the answer was due: what was late before it, the server's own log knows of.
+    held_up = hold_ups.touch(served["due_ns"], samples["last_ns"])
+    return Errors(
+        lindley_ns=np.abs(samples["last_ns"] - ends_ns),
+        own_log_ns=np.abs(samples["last_ns"] - served["written_ns"]),
+        server_late_ns=served["written_ns"] - served["due_ns"],
+        held_up=held_up,
+    )
 
 
-def _read(law: str, load: float, duration_s: float, runs: list[tuple[int, Measured]]) -> Reading:
+def _read(law: str, load: float, runs: list[Errors]) -> Reading:
     what = f"one worker, {law} at {load:.0%} with a stall of {STALL_S:g} s, {load / SERVICE_S:g}/s"
     if not runs:
         return Reading(what=what, must=MUST, reached="no valid run", met=False)
-    errors = [_find_errors(measured, law, duration_s, seed) for seed, measured in runs]
-    within = {name: min(float(np.mean(np.abs(each[name]) <= WITHIN_NS)) for each in errors) for name in errors[0]}
-    largest = {name: max(int(np.abs(each[name]).max()) for each in errors) for name in errors[0]}
-    lateness = largest[LATENESS] / 1e6
-    shown = [f"{name}: {within[name]:.2%}, the farthest {largest[name] / 1e6:.2f} ms off" for name in CRITERIA]
+    lindley, own, late, held_up = (
+        np.concatenate([getattr(each, field.name) for each in runs]) for field in dataclasses.fields(Errors)
+    )
+    free = ~held_up
+    missed, missed_held = (int(np.count_nonzero(own[which] > WITHIN_NS)) for which in (free, held_up))
     return Reading(
         what=what,
         must=MUST,
-        reached=f"{'; '.join(shown)}; {LATENESS}: up to {lateness:.2f} ms (the worst of {len(runs)} valid runs)",
-        met=any(within[name] == 1.0 for name in CRITERIA),
-        figures={name: value / 1e9 for name, value in largest.items()},
+        reached=f"own log: {missed} of {np.count_nonzero(free)} requests off by over 1 ms, the farthest {own[free].max() / 1e6:.2f} "
+        f"ms, and {missed_held} of the {np.count_nonzero(held_up)} that were under way while the machine let nobody run on a CPU, "
+        f"the farthest {own.max() / 1e6:.2f} ms; Lindley: {np.mean(lindley <= WITHIN_NS):.2%} of all within 1 ms, the server later "
+        f"than its own law by up to {late.max() / 1e6:.2f} ms ({len(runs)} valid runs)",
+        met=missed == 0 and float(np.mean(held_up)) <= HELD_UP_ALLOWED,
+        figures={
+            "own_log_s": float(own[free].max()) / 1e9,
+            "own_log_all_s": float(own.max()) / 1e9,
+            "lindley_s": float(lindley.max()) / 1e9,
+            "held_up_share": float(np.mean(held_up)),
+        },
     )

@@ -52,7 +52,9 @@ def measure_stalls(options: Options) -> Iterator[Reading]:
 def _run(duration_s: float, stall_s: float) -> Measured:
     stall = Stall(at_s=duration_s / 3, length_s=stall_s)
     return measure(
-        Behaviour(service=Fixed(seconds=DELAY_S), stalls=(stall,)), Constant(rate=RATE), duration_s=duration_s
+        Behaviour(service=Fixed(seconds=DELAY_S), stalls=(stall,), real_time=True),
+        Constant(rate=RATE),
+        duration_s=duration_s,
     )
 
 

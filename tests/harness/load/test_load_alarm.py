@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from seatrial.load.pacer.alarm import COARSE_NS, FINE_NS, Alarm
+from seatrial.load.alarm import COARSE_NS, FINE_NS, Alarm
 
 
 def ring(waits_ns: list[int]) -> tuple[list[int], int]:

@@ -34,6 +34,7 @@ from seatrial.load.pacer.engine import SECOND_NS, TOLD
 from seatrial.load.pacer.open_loop import OpenLoop
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import SCHEDULE_FILE, WARM_UP_FILE, Done, Event, Failed, Plan, Progress, Ready
+from seatrial.load.priority import come_first
 
 _LINE_LIMIT_BYTES = 1 << 30
 _PROGRESS_S = 1.0
@@ -51,16 +52,9 @@ def main() -> None:
         uvloop.run(serve(directory, version("uvloop")))
 
 
-def come_first(plan: Plan, scheduled: int) -> None:
-    """Take a real-time priority, where that is allowed and leaves the rest of the machine its CPUs.
-
-    A process that waits for a CPU among others waits for a tick of the scheduler, 4 ms as a rule, and so long is a send late by
-    the client's doing. At up to 1,000 requests a second the spinning before each leaves half of one CPU, of two at least.
-    """
-    sparse = scheduled <= SPARSE_RATE * (plan.warm_up_s + plan.duration_s)
-    if plan.mode == "open" and sparse and (os.cpu_count() or 1) > 1 and hasattr(os, "sched_setscheduler"):
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+def is_sparse(plan: Plan, scheduled: int) -> bool:
+    """Whether the sends of a plan leave time: at up to 1,000 a second the spinning before each takes half of one CPU at most."""
+    return plan.mode == "open" and scheduled <= SPARSE_RATE * (plan.warm_up_s + plan.duration_s)
 
 
 async def serve(directory: Path, uvloop_version: str) -> None:
@@ -84,7 +78,8 @@ async def serve(directory: Path, uvloop_version: str) -> None:
         where = plan.destination.unix_path or f"{plan.destination.host}:{plan.destination.port}"
         tell(Failed(message=f"no connection to {where}: {str(error) or 'it took too long'}", fix="see that it listens"))
         return
-    come_first(plan, engine.scheduled)
+    if is_sparse(plan, engine.scheduled):
+        come_first()
     tell(Ready(pid=os.getpid(), connections=engine.opened, uvloop=uvloop_version))
     order = (await orders.readline()).split()
     if len(order) != 2 or order[0] != b"go":

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.load.pacer.alarm import Alarm
+from seatrial.load.alarm import Alarm
 from seatrial.load.pacer.connection import Connection, now_ns
 from seatrial.load.pacer.engine import Engine
 from seatrial.load.pacer.recorder import Recorder

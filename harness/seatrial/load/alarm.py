@@ -71,5 +71,9 @@ class Alarm:
             self._timer = None
 
     def _ring(self) -> None:
-        os.read(self._descriptor, 8)
+        try:
+            os.read(self._descriptor, 8)
+        except BlockingIOError:
+            # Set anew after the loop had seen it ring.
+            return
         self._callback()
