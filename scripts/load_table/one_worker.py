@@ -97,10 +97,11 @@ def _read(law: str, load: float, runs: list[Errors]) -> Reading:
     return Reading(
         what=what,
         must=MUST,
-        reached=f"own log: {missed} of {np.count_nonzero(free)} requests off by over 1 ms, the farthest {own[free].max() / 1e6:.2f} "
-        f"ms, and {missed_held} of the {np.count_nonzero(held_up)} that were under way while the machine let nobody run on a CPU, "
-        f"the farthest {own.max() / 1e6:.2f} ms; Lindley: {np.mean(lindley <= WITHIN_NS):.2%} of all within 1 ms, the server later "
-        f"than its own law by up to {late.max() / 1e6:.2f} ms ({len(runs)} valid runs)",
+        reached=f"own log: {missed} of {np.count_nonzero(free)} requests off by over 1 ms, the farthest "
+        f"{own[free].max() / 1e6:.2f} ms, and {missed_held} of the {np.count_nonzero(held_up)} that were under way while the "
+        f"machine let nobody run on a CPU, the farthest {own.max() / 1e6:.2f} ms; Lindley: "
+        f"{np.mean(lindley <= WITHIN_NS):.2%} of all within 1 ms, the server later than its own law by up to "
+        f"{late.max() / 1e6:.2f} ms ({len(runs)} valid runs)",
         met=missed == 0 and float(np.mean(held_up)) <= HELD_UP_ALLOWED,
         figures={
             "own_log_s": float(own[free].max()) / 1e9,
