@@ -20,6 +20,8 @@ from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 
 SERVICE = Behaviour(service=Fixed(seconds=0.005))
 RATE = 500.0
+DENSE_RATE = 2000.0
+"""At which a pacer takes no real-time priority, so that neighbours and a quota take its CPU."""
 DURATION_S = 5.0
 NEIGHBOURS = 4
 CLEAN_RUNS = 50
@@ -93,7 +95,7 @@ def run_among_neighbours() -> Measured | None:
     with contextlib.ExitStack() as stack, on_cpu(_FIRST_CPU):
         for _ in range(NEIGHBOURS):
             stack.enter_context(_hog())
-        return measure(SERVICE, Constant(rate=RATE), duration_s=DURATION_S)
+        return measure(SERVICE, Constant(rate=DENSE_RATE), duration_s=DURATION_S)
 
 
 def run_stopped() -> Measured | None:
@@ -120,7 +122,7 @@ def run_under_quota() -> Measured | None:
             for pacer in find_pacers():
                 (group / "cgroup.procs").write_text(str(pacer.pid))
 
-        return measure(SERVICE, Constant(rate=RATE), duration_s=DURATION_S, on_progress=confine)
+        return measure(SERVICE, Constant(rate=DENSE_RATE), duration_s=DURATION_S, on_progress=confine)
 
 
 def run_overloaded() -> Measured | None:
