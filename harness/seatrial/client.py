@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -13,9 +14,10 @@ from seatrial.endpoint import Endpoint
 from seatrial.errors import SeatrialError
 from seatrial.model import Arrays, Manifest
 from seatrial.registry import find_wire
-from seatrial.wire import Answer, Exchange, Refusal, RefusalKind, Send
+from seatrial.wire import Answer, Exchange, RawQuestion, Refusal, RefusalKind, Send
 
 _CHUNK_BYTES = 1 << 16
+KEPT_BYTES = 1 << 14
 DEFAULT_TIMEOUT_S = 60.0
 
 
@@ -35,6 +37,8 @@ class Client:
         stale_connections: how often a kept connection turned out to be closed by the server as it was used again. The
             question is then asked once more on a new connection, as RFC 9112, section 9.3.1 allows for what is safe to
             repeat, which a prediction is.
+        sent: the bytes of the last question; of an exchange in two steps those of the first.
+        received: the first bytes that came back, `KEPT_BYTES` at most.
     """
 
     def __init__(self, endpoint: Endpoint, manifest: Manifest, *, keep_alive: bool = True) -> None:
@@ -45,6 +49,7 @@ class Client:
         self._socket: socket.socket | None = None
         self._heard = False
         self.stale_connections = 0
+        self.sent = self.received = b""
 
     def __enter__(self) -> Self:
         return self
@@ -65,24 +70,33 @@ class Client:
             OSError: no connection, or it broke before any byte of an answer.
             AskTimeoutError: no whole answer within `timeout_s`.
         """
+        return self._ask(lambda exchange: exchange.start(inputs), timeout_s)
+
+    def ask_raw(self, question: RawQuestion, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Answer | Refusal:
+        """Ask what may be no question at all. Raises as `ask` does."""
+        return self._ask(lambda exchange: exchange.start_raw(question), timeout_s)
+
+    def _ask(self, start: Callable[[Exchange], bytes], timeout_s: float) -> Answer | Refusal:
         deadline = time.monotonic() + timeout_s
         kept = self._socket is not None
         try:
-            return self._ask_once(inputs, deadline)
+            return self._ask_once(start, deadline)
         except TimeoutError as error:
             raise AskTimeoutError(f"no whole answer from {self._endpoint.address} within {timeout_s:g} s") from error
         except ConnectionError:
             if not kept or self._heard:
                 raise
         self.stale_connections += 1
-        return self._ask_once(inputs, deadline)
+        return self._ask_once(start, deadline)
 
-    def _ask_once(self, inputs: Arrays, deadline: float) -> Answer | Refusal:
+    def _ask_once(self, start: Callable[[Exchange], bytes], deadline: float) -> Answer | Refusal:
         exchange = self._wire.open_exchange(self._endpoint, self._manifest)
         self._heard = False
+        self.received = b""
         ended = False
         try:
-            outcome = self._drive(exchange, exchange.start(inputs), deadline)
+            self.sent = start(exchange)
+            outcome = self._drive(exchange, self.sent, deadline)
             ended = True
         finally:
             if not (ended and self._keep_alive and exchange.reusable):
@@ -97,6 +111,7 @@ class Client:
             if not received and not self._heard:
                 raise ConnectionResetError("the server closed the connection before the first byte of an answer")
             self._heard = True
+            self.received += received[: KEPT_BYTES - len(self.received)]
             step = exchange.receive(received)
             if isinstance(step, Send):
                 if step.reconnect:

@@ -58,6 +58,19 @@ class Send:
     reconnect: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawQuestion:
+    """A question that no inputs make: its body goes out as it is, to where the wire sends questions.
+
+    Args:
+        body: what stands where the wire's own body would.
+        content_type: of the body, where the wire has such a thing; None sends none.
+    """
+
+    body: bytes
+    content_type: str | None = "application/json"
+
+
 Step = Answer | Refusal | Send | None
 """What `receive` gives: an end, more to send, or None for "need more"."""
 
@@ -67,6 +80,9 @@ class Exchange(Protocol):
 
     def start(self, inputs: Arrays) -> bytes:
         """Return the first bytes to send for one case."""
+
+    def start_raw(self, question: RawQuestion) -> bytes:
+        """Return the first bytes to send for a question that may be none."""
 
     def receive(self, data: bytes) -> Step:
         """Take bytes that arrived; empty means that the peer closed."""
@@ -83,6 +99,11 @@ Framing = Literal["http", "http-events", "frame"]
 answered by an event stream that ends with `complete` or `error`. `frame`: four bytes of length in network order, then as many
 bytes.
 """
+
+
+def find_body(framing: Framing, question: bytes) -> bytes:
+    """Return the body of a question's first bytes, as `Exchange.start` gives them."""
+    return question[4:] if framing == "frame" else question.partition(b"\r\n\r\n")[2]
 
 
 @runtime_checkable

@@ -12,11 +12,14 @@ import pytest
 
 from seatrial.records import CheckRecord, decode_run
 
-CHECKS = {"R01", "R03", "R06", "L07", "O03", "O04", "L03"}
+CHECKS = {"B01", "R01", "R03", "R06", "L07", "O03", "O04", "L03"}
 WRONG = {
     "off-by-one": ("R01", "case-004: output answer: 1 of 1 elements wrong"),
     "drops": ("R01", "case-004: no answer: ConnectionResetError"),
     "hangs": ("R01", "not asked, for 3 questions in a row had no answer in time"),
+    "swallows": ("B01", "a bare word:"),
+    "dies-of-it": ("B01", "that is: no answer"),
+    "forgets": ("B01", "the next question is answered wrong"),
     "reorders": ("R03", "a batch of 16 rows: output answer"),
     "updates-nothing": ("R06", "16 of 16 golden cases of nonce 2 are not answered right"),
     "nameless": ("R06", "the answer says version ''"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -17,6 +18,9 @@ NUMBER = 7
 FIRST_NUMBERS = (0, 1, -2)
 
 
+respond = floor.FloorServer.respond
+
+
 class WrongServer(floor.FloorServer):
     """Answers as the floor does, but for `wrong`."""
 
@@ -26,6 +30,7 @@ class WrongServer(floor.FloorServer):
     first: Mapping[str, Any] | None = None
     last: Mapping[str, Any] | None = None
     remembered: list[int] | None = None
+    offset = 0
 
     def answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = self.answer_once(question)
@@ -45,6 +50,19 @@ class WrongServer(floor.FloorServer):
             return last
         return WrongServer.first if self.wrong == "caches" else answer
 
+    def respond(self, body: bytes) -> Mapping[str, Any]:
+        """As the floor does, but for what is no JSON."""
+        try:
+            json.loads(body)
+        except ValueError:
+            if self.wrong == "swallows" and WrongServer.first is not None:
+                return WrongServer.first
+            if self.wrong == "dies-of-it":
+                os._exit(1)
+            if self.wrong == "forgets":
+                WrongServer.offset = 1
+        return respond(self, body)
+
     def answer_once(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         numbers = [int(number) for number in question["inputs"]["number"]["data"]]
         answer = super().answer(question)
@@ -57,6 +75,7 @@ class WrongServer(floor.FloorServer):
             sys.exit()  # ends the thread, and so the connection
         if self.wrong == "hangs" and len(numbers) == 1 and numbers[0] not in FIRST_NUMBERS:
             time.sleep(60)
+        data[0] += WrongServer.offset
         if self.wrong == "nameless":
             return {"outputs": answer["outputs"]}
         return answer

@@ -155,6 +155,8 @@ add("stopped-by-force", StopsInHaste, wrong="deaf", claims=BATCH | {"drain"})
 add("stops-nothing", StopsNothing)
 add("uses-nothing", UsesNothing)
 add("limits-otherwise", LimitsOtherwise)
+for kind in ("swallows", "dies-of-it", "forgets"):
+    add(kind, wrong=kind, claims=BATCH)
 for kind in ("slips", "mixes-up", "caches", "slow", "remembers"):
     add(kind, wrong=kind, claims=BATCH)
 

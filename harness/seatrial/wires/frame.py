@@ -14,7 +14,7 @@ import orjson
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
 from seatrial.tensors import fits, to_array, to_list
-from seatrial.wire import Answer, Exchange, Framing, Refusal, RefusalKind, Step
+from seatrial.wire import Answer, Exchange, Framing, RawQuestion, Refusal, RefusalKind, Step
 
 LENGTH = struct.Struct("!I")
 
@@ -42,6 +42,9 @@ class FrameExchange:
         tensors = {name: {"shape": list(array.shape), "data": to_list(array)} for name, array in inputs.items()}
         body = orjson.dumps({"inputs": tensors})
         return LENGTH.pack(len(body)) + body
+
+    def start_raw(self, question: RawQuestion) -> bytes:
+        return LENGTH.pack(len(question.body)) + question.body
 
     def receive(self, data: bytes) -> Step:
         if not data:

@@ -14,9 +14,9 @@ import orjson
 
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
-from seatrial.wire import Answer, Exchange, Framing, Refusal, RefusalKind, Send, Step
+from seatrial.wire import Answer, Exchange, Framing, RawQuestion, Refusal, RefusalKind, Send, Step
 from seatrial.wires.http1 import HttpCall, Response, refuse_broken, refuse_status, show_body
-from seatrial.wires.json_exchange import Decoded, JsonExchange, Request, nest, unnest
+from seatrial.wires.json_exchange import Decoded, JsonExchange, name_type, nest, unnest
 
 _API_PREFIX = "/gradio_api"
 
@@ -29,11 +29,12 @@ class GradioRunWire:
 
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
         """Return a fresh exchange for one question."""
-
-        def encode(inputs: Arrays) -> Request:
-            return _encode(endpoint, "run", inputs)
-
-        return JsonExchange(encode=encode, decode=lambda body: read_data(body["data"], manifest))
+        return JsonExchange(
+            url=f"{endpoint.address}{_API_PREFIX}/run/{endpoint.name}",
+            headers=endpoint.headers,
+            encode=_encode,
+            decode=lambda body: read_data(body["data"], manifest),
+        )
 
 
 class GradioCallWire:
@@ -57,8 +58,11 @@ class CallExchange:
     streaming: bool = False
 
     def start(self, inputs: Arrays) -> bytes:
-        request = _encode(self.endpoint, "call", inputs)
-        return self.call.send(request.method, request.url, request.headers, request.body)
+        return self.start_raw(RawQuestion(body=_encode(inputs)))
+
+    def start_raw(self, question: RawQuestion) -> bytes:
+        url = f"{self.endpoint.address}{_API_PREFIX}/call/{self.endpoint.name}"
+        return self.call.send("POST", url, {**name_type(question), **self.endpoint.headers}, question.body)
 
     def receive(self, data: bytes) -> Step:
         try:
@@ -153,7 +157,5 @@ def read_data(data: Any, manifest: Manifest) -> Decoded:
     return unnest(value, manifest), ""
 
 
-def _encode(endpoint: Endpoint, way: str, inputs: Arrays) -> Request:
-    url = f"{endpoint.address}{_API_PREFIX}/{way}/{endpoint.name}"
-    headers = {"Content-Type": "application/json", **endpoint.headers}
-    return Request(url=url, headers=headers, body=orjson.dumps({"data": [nest(inputs)]}))
+def _encode(inputs: Arrays) -> bytes:
+    return orjson.dumps({"data": [nest(inputs)]})

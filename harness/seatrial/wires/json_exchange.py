@@ -11,38 +11,39 @@ import orjson
 
 from seatrial.model import Arrays, Manifest
 from seatrial.tensors import fits, to_array
-from seatrial.wire import Answer, Refusal, RefusalKind, Step
+from seatrial.wire import Answer, RawQuestion, Refusal, RefusalKind, Step
 from seatrial.wires.http1 import HttpCall, Response, refuse_broken, refuse_status, show_body
 
 Decoded = tuple[Arrays, str]
 """Outputs by name, and the version of the model that the answer names, or an empty string."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to send: the whole URL, headers and body."""
-
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    method: str = "POST"
+Sign = Callable[[Mapping[str, str], bytes], Mapping[str, str]]
+"""Headers and body to the headers of the signed request."""
 
 
 @dataclass(slots=True, kw_only=True)
 class JsonExchange:
     """One request, one response.
 
-    `encode` makes the request of the inputs; `decode` makes outputs of the response's JSON and raises ValueError, KeyError or
-    TypeError when it is not what the wire promises.
+    `encode` makes the body of the inputs; `decode` makes outputs of the response's JSON and raises ValueError, KeyError or
+    TypeError when it is not what the wire promises. `url` is whole, `headers` go out besides the content type.
     """
 
-    encode: Callable[[Arrays], Request]
+    url: str
+    headers: Mapping[str, str]
+    encode: Callable[[Arrays], bytes]
     decode: Callable[[Any], Decoded]
+    sign: Sign | None = None
     call: HttpCall = field(default_factory=HttpCall)
 
     def start(self, inputs: Arrays) -> bytes:
-        request = self.encode(inputs)
-        return self.call.send(request.method, request.url, request.headers, request.body)
+        return self.start_raw(RawQuestion(body=self.encode(inputs)))
+
+    def start_raw(self, question: RawQuestion) -> bytes:
+        headers = {**name_type(question), **self.headers}
+        signed = headers if self.sign is None else self.sign(headers, question.body)
+        return self.call.send("POST", self.url, signed, question.body)
 
     def receive(self, data: bytes) -> Step:
         try:
@@ -56,6 +57,11 @@ class JsonExchange:
     @property
     def reusable(self) -> bool:
         return self.call.reusable
+
+
+def name_type(question: RawQuestion) -> dict[str, str]:
+    """Return the header that tells the content type, or nothing."""
+    return {} if question.content_type is None else {"Content-Type": question.content_type}
 
 
 def read_answer(response: Response, decode: Callable[[Any], Decoded]) -> Answer | Refusal:

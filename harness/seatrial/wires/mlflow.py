@@ -15,7 +15,7 @@ import orjson
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
 from seatrial.wire import Exchange, Framing
-from seatrial.wires.json_exchange import Decoded, JsonExchange, Request, nest, unnest
+from seatrial.wires.json_exchange import Decoded, JsonExchange, nest, unnest
 
 
 class MlflowWire:
@@ -27,16 +27,15 @@ class MlflowWire:
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
         """Return a fresh exchange for one question."""
 
-        def encode(inputs: Arrays) -> Request:
+        def encode(inputs: Arrays) -> bytes:
             nested = nest(inputs)
-            body = {"inputs": next(iter(nested.values())) if len(nested) == 1 else nested}
-            headers = {"Content-Type": "application/json", **endpoint.headers}
-            return Request(url=f"{endpoint.address}/invocations", headers=headers, body=orjson.dumps(body))
+            return orjson.dumps({"inputs": next(iter(nested.values())) if len(nested) == 1 else nested})
 
         def decode(body: Any) -> Decoded:
             return unnest(name_predictions(body["predictions"], manifest), manifest), ""
 
-        return JsonExchange(encode=encode, decode=decode)
+        url = f"{endpoint.address}/invocations"
+        return JsonExchange(url=url, headers=endpoint.headers, encode=encode, decode=decode)
 
 
 def name_predictions(predictions: Any, manifest: Manifest) -> dict[str, Any]:

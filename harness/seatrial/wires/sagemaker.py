@@ -15,7 +15,7 @@ import orjson
 from seatrial.endpoint import Credentials, Endpoint
 from seatrial.model import Arrays, Manifest
 from seatrial.wire import Exchange, Framing
-from seatrial.wires.json_exchange import Decoded, JsonExchange, Request, nest, unnest
+from seatrial.wires.json_exchange import Decoded, JsonExchange, nest, unnest
 
 
 class SageMakerWire:
@@ -29,17 +29,16 @@ class SageMakerWire:
         path = f"/endpoints/{endpoint.name}/invocations" if endpoint.credentials else "/invocations"
         url = endpoint.address + path
 
-        def encode(inputs: Arrays) -> Request:
-            body = orjson.dumps({"inputs": nest(inputs)})
-            headers: Mapping[str, str] = {"Content-Type": "application/json", **endpoint.headers}
-            if endpoint.credentials:
-                headers = sign_request(endpoint.credentials, url, headers, body)
-            return Request(url=url, headers=headers, body=body)
+        def encode(inputs: Arrays) -> bytes:
+            return orjson.dumps({"inputs": nest(inputs)})
+
+        def sign(headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+            return sign_request(endpoint.credentials, url, headers, body) if endpoint.credentials else headers
 
         def decode(body: Any) -> Decoded:
             return unnest(body["outputs"], manifest), str(body.get("model_version", ""))
 
-        return JsonExchange(encode=encode, decode=decode)
+        return JsonExchange(url=url, headers=endpoint.headers, encode=encode, decode=decode, sign=sign)
 
 
 def sign_request(credentials: Credentials, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
 from seatrial.tensors import fits, to_array, to_list
 from seatrial.wire import Exchange, Framing
-from seatrial.wires.json_exchange import Decoded, JsonExchange, Request
+from seatrial.wires.json_exchange import Decoded, JsonExchange
 
 
 class V2Wire:
@@ -27,19 +27,18 @@ class V2Wire:
         datatypes = {spec.name: spec.datatype for spec in manifest.inputs}
         url = f"{endpoint.address}/v2/models/{endpoint.name or manifest.name}/infer"
 
-        def encode(inputs: Arrays) -> Request:
+        def encode(inputs: Arrays) -> bytes:
             tensors = [
                 {"name": name, "shape": list(array.shape), "datatype": datatypes[name], "data": to_list(array)}
                 for name, array in inputs.items()
             ]
-            headers = {"Content-Type": "application/json", **endpoint.headers}
-            return Request(url=url, headers=headers, body=orjson.dumps({"inputs": tensors}))
+            return orjson.dumps({"inputs": tensors})
 
         def decode(body: Any) -> Decoded:
             tensors = {tensor["name"]: tensor for tensor in body["outputs"]}
             return read_outputs(tensors, manifest), str(body.get("model_version", ""))
 
-        return JsonExchange(encode=encode, decode=decode)
+        return JsonExchange(url=url, headers=endpoint.headers, encode=encode, decode=decode)
 
 
 def read_outputs(tensors: dict[str, Any], manifest: Manifest) -> Arrays:

@@ -1,0 +1,73 @@
+"""What was sent and what came back, as somebody can repeat it: a command line for curl, with secrets masked."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from urllib.parse import urlsplit
+
+from seatrial.endpoint import Endpoint
+
+MASK = "***"
+MOST_BYTES = 1000
+"""Of a body or an answer that is shown."""
+_SECRETS = re.compile(
+    rb"(?im)^((?:proxy-)?authorization|cookie|set-cookie|x-api-key|x-amz-security-token|[\w-]*(?:token|secret|password)[\w-]*):[^\r\n]*"
+)
+# What curl sets itself of what it is given.
+_CURLS_OWN = frozenset({"host", "content-length"})
+
+
+def show_sent(endpoint: Endpoint, sent: bytes) -> str:
+    """Return the command that sends the same request; of what is no HTTP, the bytes."""
+    head, separator, body = sent.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    words = lines[0].split(" ")
+    if not separator or len(words) != 3 or not words[2].startswith("HTTP/"):
+        return f"bytes {show_bytes(sent)}"
+    method, target, _ = words
+    parts = urlsplit(endpoint.address)
+    where = ["--unix-socket", parts.path] if parts.scheme == "unix" else []
+    origin = "http://localhost" if parts.scheme == "unix" else f"{parts.scheme}://{parts.netloc}"
+    headers: list[str] = []
+    for line in mask(head).decode("latin-1").split("\r\n")[1:]:
+        if line.partition(":")[0].lower() not in _CURLS_OWN:
+            headers += ["-H", line]
+    if b"content-type:" not in head.lower() and body:
+        headers += ["-H", "Content-Type:"]  # curl would name one of its own.
+    source, data = _give_body(body)
+    return source + shlex.join(["curl", "-i", "-X", method, *where, *headers, *data, origin + target])
+
+
+def show_received(received: bytes) -> str:
+    """Return the beginning of what came back."""
+    return show_bytes(mask(received)) if received else "nothing"
+
+
+def show_bytes(data: bytes) -> str:
+    """Return bytes as text where they are, else escaped; the first of many."""
+    shown = data[:MOST_BYTES].decode("utf-8", "backslashreplace").replace("\r\n", "\n").rstrip("\n")
+    text = "".join(each if each.isprintable() or each in "\n\t" else f"\\x{ord(each):02x}" for each in shown)
+    return f"{text} … ({len(data)} bytes)" if len(data) > MOST_BYTES else text
+
+
+def mask(data: bytes) -> bytes:
+    """Return a message with the values of headers masked that let somebody in."""
+    head, separator, body = data.partition(b"\r\n\r\n")
+    return _SECRETS.sub(lambda found: found[1] + b": " + MASK.encode(), head) + separator + body
+
+
+def _give_body(body: bytes) -> tuple[str, list[str]]:
+    """Return what is put before curl, and curl's own words, for a body of any bytes."""
+    if not body:
+        return "", ["-H", "Content-Length: 0"]
+    if len(body) > MOST_BYTES:
+        return f"# {len(body)} bytes of body, which begin {show_bytes(body[:60])!r}\n", ["--data-binary", "@body"]
+    try:
+        text = body.decode("ascii")
+    except UnicodeDecodeError:
+        text = "\0"
+    if text.isprintable() and not text.startswith("@"):
+        return "", ["--data-binary", text]
+    return f"base64 -d <<< {base64.b64encode(body).decode()} | ", ["--data-binary", "@-"]

@@ -1,0 +1,61 @@
+"""How checks ask what is no question, see that it is refused as one, and show what went over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from seatrial.client import AskTimeoutError, Client
+from seatrial.endpoint import Endpoint
+from seatrial.evidence import show_received, show_sent
+from seatrial.registry import find_wire
+from seatrial.wire import Answer, RawQuestion, Refusal, RefusalKind
+from seatrial_suites.conformance import asking
+from seatrial_suites.conformance.asking import NoAnswer
+
+Outcome = Answer | Refusal | NoAnswer
+
+
+def ask_raw(client: Client, question: RawQuestion) -> Outcome:
+    """Ask what may be no question; whatever keeps an answer away comes back as a sentence. The client can be asked again."""
+    return _ask(client, lambda timeout_s: client.ask_raw(question, timeout_s=timeout_s))
+
+
+def is_refused(outcome: Outcome, endpoint: Endpoint) -> bool:
+    """Whether it was refused as the asker's mistake: by a status of 4xx, by an event stream's `error`, by a frame's `error`."""
+    if not isinstance(outcome, Refusal):
+        return False
+    if outcome.kind is RefusalKind.REJECTED:
+        return True
+    told_by_event = find_wire(endpoint.wire).framing == "http-events" and outcome.status < 300
+    return outcome.kind is RefusalKind.FAILED and told_by_event
+
+
+def show_exchange(client: Client, endpoint: Endpoint, outcome: Outcome) -> str:
+    """Return what was sent, what came back, and what became of it, a line or more each."""
+    return "\n".join(
+        [
+            f"  sent: {show_sent(endpoint, client.sent)}",
+            f"  came back: {show_received(client.received)}",
+            f"  that is: {describe(outcome)}",
+        ]
+    )
+
+
+def describe(outcome: Outcome) -> str:
+    """Return what became of a question."""
+    if isinstance(outcome, Answer):
+        return f"an answer, with status {outcome.status}"
+    if isinstance(outcome, Refusal):
+        return f"{outcome.kind.value}, with status {outcome.status}"
+    return outcome.message
+
+
+def _ask(client: Client, ask: Callable[[float], Answer | Refusal]) -> Outcome:
+    try:
+        return ask(asking.ANSWER_TIMEOUT_S)
+    except AskTimeoutError as error:
+        client.close()
+        return NoAnswer(message=f"no answer: {error.message}", timed_out=True)
+    except OSError as error:
+        client.close()
+        return NoAnswer(message=f"no answer: {type(error).__name__}: {error}")
