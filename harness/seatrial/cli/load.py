@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -87,7 +88,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     whether the objective is kept; 130 interrupted, with what there is.
     """
     from seatrial.cli import json_file as files
-    from seatrial.cli import load_checks, load_runs
+    from seatrial.cli import load_checks, load_display, load_runs
 
     warm_up_s = load_checks.read_warm_up(warm_up)
     objectives = load_runs.read_objectives(objective, find_rate=find_rate, users=users)
@@ -118,7 +119,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
         stops_early=not whole,
         engine=engine,
         workers=workers,
-        quiet=quiet,
+        display=load_display.open_display(sys.stderr, os.environ, quiet=quiet),
     )
     try:
         code = load_runs.search(order, json_file) if find_rate else load_runs.measure(order, json_file)
