@@ -5,6 +5,7 @@ The process that started the pacer draws it on standard error, and only when the
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Final, Protocol, TextIO
 
@@ -60,9 +61,10 @@ class Lines:
         self._stream = stream
 
     def say(self, line: str) -> None:
-        """Write a line."""
-        self._stream.write(f"{line}\n")
-        self._stream.flush()
+        """Write a line; who no longer reads them does not end the run."""
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
 
     def show(self, snapshot: Snapshot, title: str = "") -> None:
         """Write it as a line."""
@@ -77,7 +79,9 @@ def describe_phase(snapshot: Snapshot) -> str:
     """Return the phase in words, with how much of it is left."""
     if snapshot.phase == "warm-up":
         return f"warming up, {snapshot.note}" if snapshot.note else "warming up"
-    return describe_left(snapshot) if snapshot.phase == "window" else "waiting for what is pending"
+    if snapshot.phase == "window":
+        return describe_left(snapshot)
+    return "waiting for what is pending" if snapshot.in_flight else "done"
 
 
 def describe_left(snapshot: Snapshot) -> str:

@@ -92,6 +92,8 @@ def measure(order: LoadOrder, json_file: str) -> int:
     with _window(order) as directory:
         result = _run(order, plan, directory)
     _write(result, render_load(result, order.url), json_file)
+    if result.requests and not result.outcomes.get("answered") and not _is_interrupted(result):
+        sys.stderr.write(f"seatrial: not one of {result.requests:,} requests succeeded\n")
     return _choose_code(result)
 
 
