@@ -112,7 +112,8 @@ def search(order: LoadOrder, json_file: str) -> int:
         if _is_interrupted(result):
             raise KeyboardInterrupt
         assert result.judgement is not None
-        order.display.say(f"{rate:g}/s: {result.judgement.status}: {result.judgement.message}")
+        status = result.judgement.status if result.judgement.valid else "invalid"
+        order.display.say(f"{rate:g}/s: {status}: {result.judgement.message}")
         return result.judgement
 
     lowest = max(1.0, FEWEST / order.duration_s)
