@@ -132,10 +132,16 @@ class _Search:
 
     def measure(self, measure: Callable[[float], Judgement], rate: float) -> None:
         outcomes = self._outcomes.setdefault(rate, [])
-        confirms = bool(outcomes)
-        for repeat, judgement in enumerate(repeat_while_invalid(lambda: measure(rate), lambda each: each.valid)):
+        confirms, before = bool(outcomes), len(self.rungs)
+
+        def make_run() -> Judgement:
+            judgement = measure(rate)
             status: Kept = _STATUSES[judgement.status] if judgement.valid else "invalid"
+            repeat = len(self.rungs) - before
             self.rungs.append(Rung(rate=rate, status=status, repeat=repeat, confirms=confirms, judgement=judgement))
+            return judgement
+
+        repeat_while_invalid(make_run, lambda each: each.valid)
         outcomes.append(self.rungs[-1].status)
 
     @property

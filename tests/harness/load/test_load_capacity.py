@@ -243,6 +243,20 @@ def test_interrupted_it_says_what_is_known() -> None:
         search_capacity(measure, first_rate=400.0)
 
 
+def test_interrupted_among_invalid_runs_it_says_those() -> None:
+    left = [INVALID, INVALID]
+
+    def measure(_: float) -> Judgement:
+        if not left:
+            raise KeyboardInterrupt
+        return left.pop()
+
+    capacity = search_capacity(measure, first_rate=100.0)
+
+    assert capacity.message == "kept at no rate, when the search had made 2 runs and was interrupted"
+    assert [(each.status, each.repeat) for each in capacity.rungs] == [("invalid", 0), ("invalid", 1)]
+
+
 @pytest.mark.parametrize(
     ("options", "wanted"),
     [
