@@ -8,6 +8,7 @@ import pty
 import re
 import struct
 import subprocess
+import sys
 import termios
 import threading
 import time
@@ -16,6 +17,13 @@ from contextlib import contextmanager
 
 WAIT_S = 120.0
 _TOKEN = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|\r|\n|[^\x1b\r\n]")
+
+# Ctrl-C goes to whose terminal it is.
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Screen:
@@ -138,24 +146,20 @@ def run_on_terminal(
     clean = {name: value for name, value in os.environ.items() if name not in {"CI", "NO_COLOR", "COLUMNS", "LINES"}}
     try:
         popen = subprocess.Popen(
-            argv,
+            [sys.executable, "-c", _TAKE_TERMINAL, *argv],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             env={**clean, "TERM": "xterm-256color", **(environ or {})},
-            preexec_fn=_take_terminal,  # noqa: PLW1509 - Ctrl-C goes to whose terminal it is
+            start_new_session=True,
             text=True,
         )
         os.close(slave)
+        program = Program(popen, master, width)
         try:
-            yield Program(popen, master, width)
+            yield program
         finally:
             popen.kill()
-            popen.wait()
+            program.end()
     finally:
         os.close(master)
-
-
-def _take_terminal() -> None:
-    os.setsid()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -190,6 +190,16 @@ def test_ctrl_c_leaves_the_terminal_clean(serve: Serve, options: tuple[str, ...]
     assert program.look().is_cursor_shown
 
 
+def test_sigterm_leaves_the_terminal_clean(serve: Serve) -> None:
+    with run_on_terminal(command(serve("delay", 0.005), "--rate", "60", "--duration", "60")) as program:
+        program.wait_for("━(.|\n)*in flight")
+        program.popen.terminate()
+        assert program.end() == 130
+
+    assert not re.search("━|left|in flight", program.see())
+    assert program.look().is_cursor_shown
+
+
 def test_an_error_leaves_the_terminal_clean(serve: Serve) -> None:
     with run_on_terminal(command(serve("delay", 0.005), "--rate", "60", "--duration", "60")) as program:
         program.wait_for("━(.|\n)*in flight")
