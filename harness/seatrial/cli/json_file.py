@@ -24,8 +24,12 @@ def check_writable(file: str) -> None:
     if file in {"", STANDARD_OUTPUT}:
         return
     directory = Path(file).parent
-    if Path(file).is_dir() or not directory.is_dir() or not os.access(directory, os.W_OK):
-        raise UsageError(f"{file!r} cannot be written: a file in a directory that is there was expected")
+    if Path(file).is_dir():
+        raise UsageError(f"{file!r} cannot be written: it is a directory, a file was expected")
+    if not directory.is_dir():
+        raise UsageError(f"{file!r} cannot be written: there is no directory {str(directory)!r}")
+    if not os.access(directory, os.W_OK):
+        raise UsageError(f"{file!r} cannot be written: the directory {str(directory)!r} may not be written to")
 
 
 def write_json(result: msgspec.Struct, file: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -12,20 +13,28 @@ from seatrial.cli.app import INTERRUPTED, app
 
 @app.command()
 def load(  # noqa: PLR0917 - each is an option, given by name
-    url: Annotated[str, typer.Argument(help="http or https; on this machine, unless --allow-remote names its host.")],
+    url: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="http or https; on this machine, unless --allow-remote names its host."),
+    ],
     rate: Annotated[
-        float | None, typer.Option(help="Open loop: requests a second, sent whatever the server does.")
+        float | None, typer.Option(metavar="R", help="Open loop: requests a second, sent whatever the server does.")
     ] = None,
     arrivals: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Open loop: poisson, constant, gamma:SHAPE; or with rates of their own ramp:FROM-TO, "
-            "steps:RATExSECONDS,…, trace:FILE."
+            metavar="LAW",
+            help="Open loop: poisson, as without it, constant, gamma:SHAPE; or, instead of --rate, ramp:FROM-TO, "
+            "steps:RATExSECONDS,…, trace:FILE.",
         ),
-    ] = "poisson",
-    users: Annotated[int | None, typer.Option(help="Closed loop: users who each wait for their answer.")] = None,
-    think: Annotated[float, typer.Option(help="Closed loop: seconds between an answer and the next question.")] = 0.0,
-    duration: Annotated[float, typer.Option(help="Seconds of the timed window.")] = 10.0,
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(metavar="N", help="Closed loop: users who each wait for their answer.")
+    ] = None,
+    think: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Closed loop: between an answer and the next question.")
+    ] = 0.0,
+    duration: Annotated[float, typer.Option(metavar="SECONDS", help="Of the timed window.")] = 10.0,
     warm_up: Annotated[
         str,
         typer.Option(
@@ -43,23 +52,39 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     ] = "",
     whole: Annotated[bool, typer.Option("--whole", help="With --objective: never end the window early.")] = False,
     find_rate: Annotated[
-        bool, typer.Option("--find-rate", help="Search the highest rate that keeps the objective, from --rate on.")
+        bool,
+        typer.Option(
+            "--find-rate", help="Search the highest rate that keeps the objective, from --rate on, or from 10 a second."
+        ),
     ] = False,
     engine: Annotated[
         str,
-        typer.Option(help="pacer; locust: pacers driven by Locust; fast-http, http: Locust's own users, to compare."),
+        typer.Option(
+            metavar="NAME",
+            help="pacer; locust: pacers driven by Locust; fast-http, http: Locust's own users, to compare.",
+        ),
     ] = "pacer",
     workers: Annotated[
-        int, typer.Option(help="Processes that send, each with its share; more than one by Locust.")
+        int, typer.Option(metavar="N", help="Processes that send, each with its share; more than one by Locust.")
     ] = 1,
-    method: Annotated[str, typer.Option(help="Default: GET, or POST with a body.")] = "",
-    header: Annotated[list[str] | None, typer.Option(help="'Name: value'; repeats.")] = None,
-    body: Annotated[str, typer.Option(help="Text, or @FILE.")] = "",
-    timeout: Annotated[float, typer.Option(help="Seconds after which a request has failed.")] = 10.0,
-    drain: Annotated[float, typer.Option(help="Seconds that pending requests are waited for after the window.")] = 10.0,
-    reconnect: Annotated[bool, typer.Option("--reconnect", help="A new connection for each request.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the schedule.", min=0)] = 1,
-    ca_file: Annotated[str, typer.Option(help="Certificates to trust besides the system's.")] = "",
+    method: Annotated[str, typer.Option(metavar="METHOD", help="Default: GET, or POST with a body.")] = "",
+    header: Annotated[list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="A header; repeats.")] = None,
+    body: Annotated[str, typer.Option(metavar="TEXT|@FILE", help="What is sent, the same each time.")] = "",
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="After which a request without a whole answer has failed.")
+    ] = 10.0,
+    drain: Annotated[
+        float, typer.Option(metavar="SECONDS", help="For which pending requests are waited for after the window.")
+    ] = 10.0,
+    reconnect: Annotated[
+        bool, typer.Option("--reconnect", help="A new connection for each request; what it takes is told apart.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Of the schedule: the same one sends at the same times.", min=0)
+    ] = 1,
+    ca_file: Annotated[
+        str, typer.Option(metavar="FILE", help="https: certificates, PEM, to trust besides the system's.")
+    ] = "",
     allow_remote: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="A host that is not this machine; repeats.")
     ] = None,
@@ -76,10 +101,17 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     seatrial load http://127.0.0.1:8080/ --users 32
     seatrial load http://127.0.0.1:8080/ --rate 100 --warm-up auto --objective 'p99 <= 50 ms and errors < 0.1 %'
     seatrial load http://127.0.0.1:8080/ --find-rate --objective 'p99 <= 50 ms'
+    seatrial load https://127.0.0.1:8443/ --rate 50 --ca-file authority.pem
 
     With --rate, response times count from the intended send, so that a stall is charged to the server. An answer below
     status 400 is a success; what it says is compared with nothing. Before the run one request must be answered, whatever
     its status.
+
+    The result is valid; SATURATED, where the server could not keep up: its times are those of an overload; or INVALID, where
+    the client or the machine could not measure: with the reasons, and without times.
+
+    Progress goes to standard error: a bar on a terminal; a line a second elsewhere, and where CI, NO_COLOR or TERM=dumb is
+    set; nothing with -q.
 
     \b
     Exit codes: 0 measured, failed requests included; 1 not one request succeeded, or the objective was missed; 2 usage;
@@ -87,19 +119,21 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     whether the objective is kept; 130 interrupted, with what there is.
     """
     from seatrial.cli import json_file as files
-    from seatrial.cli import load_checks, load_runs
+    from seatrial.cli import load_checks, load_display, load_runs
 
     warm_up_s = load_checks.read_warm_up(warm_up)
     objectives = load_runs.read_objectives(objective, find_rate=find_rate, users=users)
-    rate = load_runs.FIRST_RATE if find_rate and rate is None else rate
-    load_checks.check_choice(rate, users, arrivals)
+    load_checks.check_objective(objectives, arrivals, whole=whole, find_rate=find_rate)
+    if find_rate and rate is None:
+        rate = load_runs.FIRST_RATE
+    load_checks.check_choice(rate, users, arrivals, think)
     load_checks.check_seconds(duration=duration, timeout=timeout, think=think, warm_up=warm_up_s or 0.0, drain=drain)
     files.check_writable(json_file)
-    load_checks.check_certificates(ca_file)
-    load_checks.check_engine(engine, workers, open_loop=users is None, conducted=bool(objective) or warm_up_s is None)
+    load_checks.check_certificates(ca_file, url)
+    load_checks.check_engine(engine, workers, users=users, conducted=bool(objective) or warm_up_s is None)
     order = load_runs.LoadOrder(
         url=url,
-        arrivals=arrivals,
+        arrivals=arrivals or "poisson",
         rate=rate,
         users=users or 0,
         think_s=think,
@@ -118,7 +152,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
         stops_early=not whole,
         engine=engine,
         workers=workers,
-        quiet=quiet,
+        display=load_display.open_display(sys.stderr, os.environ, quiet=quiet),
     )
     try:
         code = load_runs.search(order, json_file) if find_rate else load_runs.measure(order, json_file)

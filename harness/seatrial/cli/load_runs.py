@@ -6,7 +6,7 @@ import math
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,16 @@ import msgspec
 
 from seatrial.cli.app import INTERRUPTED
 from seatrial.cli.json_file import STANDARD_OUTPUT, write_json
+from seatrial.cli.load_display import Display
 from seatrial.errors import ExitCode, UsageError, choose_exit_code
 from seatrial.load.address import Address, compose_request, resolve
 from seatrial.load.capacity import Capacity, search_capacity
 from seatrial.load.conducting import Conduct
 from seatrial.load.fast_http import run_fast_http
 from seatrial.load.host_lock import HostLock
-from seatrial.load.live import Snapshot
 from seatrial.load.measuring import measure_load
 from seatrial.load.objectives import Objectives, parse_objectives
-from seatrial.load.plan import Plan, Progress
+from seatrial.load.plan import Plan
 from seatrial.load.probe import probe
 from seatrial.load.result import Judgement, LoadResult
 from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
@@ -64,17 +64,12 @@ class LoadOrder:
     stops_early: bool
     engine: str
     workers: int
-    quiet: bool
+    display: Display
 
     @property
     def is_open(self) -> bool:
         """Whether there is a schedule."""
         return not self.users
-
-    def say(self, line: str) -> None:
-        """Tell a line of progress, unless it is to be quiet."""
-        if not self.quiet:
-            sys.stderr.write(f"{line}\n")
 
 
 def read_objectives(text: str, *, find_rate: bool, users: int | None) -> Objectives | None:
@@ -97,6 +92,8 @@ def measure(order: LoadOrder, json_file: str) -> int:
     with _window(order) as directory:
         result = _run(order, plan, directory)
     _write(result, render_load(result, order.url), json_file)
+    if result.requests and not result.outcomes.get("answered") and not _is_interrupted(result):
+        sys.stderr.write(f"seatrial: not one of {result.requests:,} requests succeeded\n")
     return _choose_code(result)
 
 
@@ -111,9 +108,12 @@ def search(order: LoadOrder, json_file: str) -> int:
         nonlocal count
         count += 1
         with _window(order) as directory:
-            result = _measure_open(order, plan, directory, rate=rate, seed=order.seed + count)
+            result = _measure_open(order, plan, directory, rate=rate, seed=order.seed + count, title=f"{rate:g}/s")
+        if _is_interrupted(result):
+            raise KeyboardInterrupt
         assert result.judgement is not None
-        order.say(f"{rate:g}/s: {result.judgement.status}: {result.judgement.message}")
+        status = result.judgement.status if result.judgement.valid else "invalid"
+        order.display.say(f"{rate:g}/s: {status}: {result.judgement.message}")
         return result.judgement
 
     lowest = max(1.0, FEWEST / order.duration_s)
@@ -124,6 +124,8 @@ def search(order: LoadOrder, json_file: str) -> int:
         objectives=order.objectives.describe(),
     )
     _write(found, render_capacity(found, order.url), json_file)
+    if found.ended == "interrupted":
+        return INTERRUPTED
     if found.highest_kept is not None:
         return int(ExitCode.OK)
     return int(ExitCode.CHECK_FAILED if found.ended == "never-kept" else ExitCode.MEASUREMENT_INVALID)
@@ -158,7 +160,7 @@ def _ask_once(order: LoadOrder, plan: Plan) -> Plan:
     answer = probe(plan.destination, plan.requests[0], plan.timeout_s)
     note = "; that is a failure, all may fail" if answer.status >= 400 else ""
     note = note or ("; redirects are not followed" if 300 <= answer.status < 400 else "")
-    order.say(
+    order.display.say(
         f"{order.url} answers with status {answer.status}, {answer.body_bytes} bytes, in {answer.took_s * 1e3:.0f} ms{note}"
     )
     if schedule is None or plan.reconnect:
@@ -169,13 +171,10 @@ def _ask_once(order: LoadOrder, plan: Plan) -> Plan:
 
 
 def _run(order: LoadOrder, plan: Plan, directory: Path) -> LoadResult:
-    def tell(progress: Progress) -> None:
-        order.say(
-            f"[{progress.elapsed_s:6.1f} s] sent {progress.sent}, in flight {progress.in_flight}, failed {progress.failed}"
-        )
-
     if order.engine in {"fast-http", "http"}:
-        return run_fast_http(plan, directory, kind="fast" if order.engine == "fast-http" else "plain")
+        return run_fast_http(
+            plan, directory, kind="fast" if order.engine == "fast-http" else "plain", on_progress=order.display.show
+        )
     if order.engine == "locust" or order.workers > 1:
         law = parse_arrivals(order.arrivals, order.rate, order.duration_s) if order.is_open else None
         return run_swarm(
@@ -185,16 +184,18 @@ def _run(order: LoadOrder, plan: Plan, directory: Path) -> LoadResult:
             directory=directory,
             seed=order.seed,
             requested=order.rate,
-            on_progress=tell,
+            on_progress=order.display.show,
         )
     if order.is_open:
         return _measure_open(order, plan, directory, rate=order.rate, seed=order.seed)
     return measure_load(
-        plan, None, directory=directory, conduct=Conduct(warm_up=_limit(order)), on_progress=_teller(order)
+        plan, None, directory=directory, conduct=Conduct(warm_up=_limit(order)), on_progress=order.display.show
     )
 
 
-def _measure_open(order: LoadOrder, plan: Plan, directory: Path, *, rate: float | None, seed: int) -> LoadResult:
+def _measure_open(
+    order: LoadOrder, plan: Plan, directory: Path, *, rate: float | None, seed: int, title: str = ""
+) -> LoadResult:
     objectives, schedule = order.objectives, _draw(order, rate, seed)
     if objectives is not None:
         # What was drawn is what is to be kept up with: of few requests it is more or less than what was asked for.
@@ -207,12 +208,8 @@ def _measure_open(order: LoadOrder, plan: Plan, directory: Path, *, rate: float 
         conduct=Conduct(warm_up=_limit(order), stop=stop),
         objectives=objectives,
         requested=rate,
-        on_progress=_teller(order),
+        on_progress=lambda snapshot: order.display.show(snapshot, title),
     )
-
-
-def _teller(order: LoadOrder) -> Callable[[Snapshot], None]:
-    return lambda snapshot: order.say(snapshot.describe())
 
 
 def _limit(order: LoadOrder) -> WarmUpLimits | None:
@@ -224,8 +221,14 @@ def _window(order: LoadOrder) -> Iterator[Path]:
     """Keep trials and other load runs of this machine out, in a directory that is gone afterwards."""
     # Told to end in the one way or the other, it says what there is and leaves nothing behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with HostLock().measure(order.say), tempfile.TemporaryDirectory(prefix="seatrial-load-") as directory:
-        yield Path(directory)
+    with (
+        HostLock().measure(order.display.say),
+        tempfile.TemporaryDirectory(prefix="seatrial-load-") as directory,
+    ):
+        try:
+            yield Path(directory)
+        finally:
+            order.display.clear()
 
 
 def _draw(order: LoadOrder, rate: float | None, seed: int) -> Schedule:
@@ -247,7 +250,7 @@ def _write(result: LoadResult | Capacity, text: str, json_file: str) -> None:
 
 
 def _choose_code(result: LoadResult) -> int:
-    if any(reason.code == "interrupted" for reason in result.reasons):
+    if _is_interrupted(result):
         return INTERRUPTED
     causes = [] if result.valid else [ExitCode.MEASUREMENT_INVALID]
     if not result.outcomes.get("answered"):
@@ -256,3 +259,7 @@ def _choose_code(result: LoadResult) -> int:
         missed = result.judgement.status == "missed"
         causes.append(ExitCode.CHECK_FAILED if missed else ExitCode.MEASUREMENT_INVALID)
     return int(choose_exit_code(causes))
+
+
+def _is_interrupted(result: LoadResult) -> bool:
+    return any(reason.code == "interrupted" for reason in result.reasons)

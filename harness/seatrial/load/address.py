@@ -41,11 +41,13 @@ def resolve(url: str, *, allowed: Sequence[str] = (), ca_file: str = "") -> Addr
     try:
         found = [str(each[4][0]) for each in socket.getaddrinfo(hostname, port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"{hostname!r} has no address: {error}") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"{hostname!r} has no address: {why}") from error
     local = [each for each in found if is_this_machine(each)]
     if not local and hostname.lower() not in {each.lower() for each in allowed}:
+        shown = hostname if hostname == found[0] else f"{hostname} ({found[0]})"
         raise UsageError(
-            f"{hostname} ({found[0]}) is not this machine, and load goes to loopback unless its host is named",
+            f"{shown} is not this machine, and load goes to loopback unless its host is named",
             fix=f"give --allow-remote {hostname} if it is yours to load",
         )
     destination = Destination(

@@ -21,7 +21,7 @@ FINEST: Final = 0.001
 MOST_TO_AGREE: Final = 3
 """Measurements of one rate, before a majority is no longer sought."""
 
-Ending = Literal["found", "never-kept", "never-missed", "client-limit", "undecided", "too-many-runs"]
+Ending = Literal["found", "never-kept", "never-missed", "client-limit", "undecided", "too-many-runs", "interrupted"]
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +47,10 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lowest_missed: Annotated[float | None, Meta(description="requests a second; null when none was missed")]
     ended: Annotated[
         Ending,
-        Meta(description="client-limit: above highest_kept the client or the machine could not measure"),
+        Meta(
+            description="client-limit: above highest_kept the client or the machine could not measure; "
+            "interrupted: there was more to measure"
+        ),
     ]
     message: str
     objectives: str
@@ -74,7 +77,7 @@ def search_capacity(
 
     Args:
         measure: makes an open-loop run at a rate, each with a schedule of its own, as long as the objectives need, and judges
-            it.
+            it. KeyboardInterrupt from it ends the search with what is known by then.
         first_rate: requests a second, where it begins.
         lowest_rate: below it no rate is tried.
         highest_rate: above it none.
@@ -84,6 +87,7 @@ def search_capacity(
 
     Raises:
         UsageError: rates that are not in order, a resolution that no run can tell apart.
+        KeyboardInterrupt: from `measure`, before anything was known.
     """
     if not 0 < lowest_rate <= first_rate <= highest_rate:
         raise UsageError(
@@ -94,10 +98,17 @@ def search_capacity(
         raise UsageError(f"a resolution of {resolution:g} is not between {FINEST:g} and 1")
     search = _Search(lowest=lowest_rate, highest=highest_rate, resolution=resolution)
     rate: float | None = first_rate
-    while rate is not None and len(search.rungs) < most_runs:
-        search.measure(measure, rate)
-        rate = None if search.rungs[-1].status == "undecided" else search.choose_next()
-    ended, message = search.conclude()
+    interrupted = False
+    while rate is not None and len(search.rungs) < most_runs and not interrupted:
+        try:
+            search.measure(measure, rate)
+        except KeyboardInterrupt:
+            if not search.rungs:
+                raise
+            interrupted = True
+        else:
+            rate = None if search.rungs[-1].status == "undecided" else search.choose_next()
+    ended, message = search.conclude(interrupted=interrupted)
     return Capacity(
         highest_kept=search.low,
         lowest_missed=search.lowest_missed,
@@ -121,10 +132,16 @@ class _Search:
 
     def measure(self, measure: Callable[[float], Judgement], rate: float) -> None:
         outcomes = self._outcomes.setdefault(rate, [])
-        confirms = bool(outcomes)
-        for repeat, judgement in enumerate(repeat_while_invalid(lambda: measure(rate), lambda each: each.valid)):
+        confirms, before = bool(outcomes), len(self.rungs)
+
+        def make_run() -> Judgement:
+            judgement = measure(rate)
             status: Kept = _STATUSES[judgement.status] if judgement.valid else "invalid"
+            repeat = len(self.rungs) - before
             self.rungs.append(Rung(rate=rate, status=status, repeat=repeat, confirms=confirms, judgement=judgement))
+            return judgement
+
+        repeat_while_invalid(make_run, lambda each: each.valid)
         outcomes.append(self.rungs[-1].status)
 
     @property
@@ -159,10 +176,12 @@ class _Search:
             return float(f"{math.sqrt(low * high):.6g}")
         return self._confirm(low, high)
 
-    def conclude(self) -> tuple[Ending, str]:
+    def conclude(self, *, interrupted: bool) -> tuple[Ending, str]:
         """Return how it ended, as a word and in words."""
         low, missed, invalid = self.low, self.lowest_missed, self.lowest_invalid
         kept = f"kept up to {low:g}/s" if low is not None else "kept at no rate"
+        if interrupted:
+            return "interrupted", f"{kept}, when the search had made {len(self.rungs)} runs and was interrupted"
         if self.rungs[-1].status == "undecided":
             return "undecided", f"{self._explain(self.rungs[-1].rate)}: longer runs are needed"
         if self.choose_next() is not None:

@@ -73,9 +73,13 @@ class Conductor:
             self._judge_stop(pacer, self._conduct.stop, self._offsets_ns)
 
     def _judge_warm_up(self, pacer: Pacer, limits: WarmUpLimits, elapsed_s: float) -> None:
-        ends_ns = self._seen["last_ns"]
+        # Of a run that is stopped, what was never due ends as well, before its time.
+        due = self._seen[self._seen["last_ns"] >= self._seen["intended_ns"]]
         self.warm_up = judge_warm_up(
-            ends_ns - self._start_ns, ends_ns - self._seen["intended_ns"], elapsed_s=elapsed_s, limits=limits
+            due["last_ns"] - self._start_ns,
+            due["last_ns"] - due["intended_ns"],
+            elapsed_s=elapsed_s,
+            limits=limits,
         )
         if self.warm_up.over:
             self._begin_ns = time.monotonic_ns() + NOTICE_NS

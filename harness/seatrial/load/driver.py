@@ -131,7 +131,7 @@ class Pacer:
                 if isinstance(event, Progress):
                     on_progress(event)
             except KeyboardInterrupt:
-                self._order_while_it_runs(b"stop")
+                self.stop()
                 deadline_s = time.monotonic() + SLACK_S
 
     def begin_window(self, at_ns: int) -> None:
@@ -141,6 +141,10 @@ class Pacer:
     def end_window(self) -> None:
         """End the window now, as what was to be known is."""
         self._order_while_it_runs(b"end")
+
+    def stop(self) -> None:
+        """Send nothing more and wait for nothing; the run says so, and `run` returns what there is."""
+        self._order_while_it_runs(b"stop")
 
     def renew(self, case: int, request: bytes) -> None:
         """Have other bytes sent for a case."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -13,15 +16,22 @@ import msgspec
 from seatrial.errors import HarnessError, UsageError
 from seatrial.load.analysis import analyse
 from seatrial.load.driver import READY_TIMEOUT_S, SLACK_S, PacerRun
+from seatrial.load.live import LiveFigures, Snapshot
 from seatrial.load.machine import MachineGauge
-from seatrial.load.plan import SAMPLES_FILE, Done, Event, Plan, Ready
+from seatrial.load.plan import SAMPLES_FILE, Done, Event, Plan, Progress, Ready
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import read_samples
 
 _NAMES: Final = {"fast": "FastHttpUser", "plain": "HttpUser"}
 
 
-def run_fast_http(plan: Plan, directory: Path, *, kind: Literal["fast", "plain"] = "fast") -> LoadResult:
+def run_fast_http(
+    plan: Plan,
+    directory: Path,
+    *,
+    kind: Literal["fast", "plain"] = "fast",
+    on_progress: Callable[[Snapshot], None] = lambda _: None,
+) -> LoadResult:
     """Let Locust's users ask what a plan asks, in a process of their own, and return its figures.
 
     Times are those that Locust takes; that its client is busy all the time, or that its clock leaves out much of what a request
@@ -32,6 +42,7 @@ def run_fast_http(plan: Plan, directory: Path, *, kind: Literal["fast", "plain"]
         plan: of a closed loop, over TCP.
         directory: empty; takes the samples and a log.
         kind: FastHttpUser, on geventhttpclient, or HttpUser, on requests.
+        on_progress: is told each second how far it is, as the users tell it: without times, which they keep to the end.
 
     Raises:
         UsageError: the plan is of an open loop, or of a Unix socket.
@@ -44,19 +55,25 @@ def run_fast_http(plan: Plan, directory: Path, *, kind: Literal["fast", "plain"]
     argv = [sys.executable, "-m", "seatrial.load.swarm.http_users", str(directory), kind]
     whole_s = READY_TIMEOUT_S + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    log = directory / "locust.log"
+    live, log = LiveFigures(plan), directory / "locust.log"
+    events: list[Event] = []
     with (
         log.open("wb") as errors,
         subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as popen,
         MachineGauge(popen.pid) as machine,
     ):
+        watchdog = threading.Timer(whole_s, popen.kill)
+        watchdog.daemon = True
         try:
-            told, _ = popen.communicate(msgspec.json.encode(plan) + b"\n", timeout=whole_s)
-        except subprocess.TimeoutExpired:
-            told = b""
+            watchdog.start()
+            for event in _follow(popen, plan):
+                if isinstance(event, Progress):
+                    on_progress(live.add(event, []))
+                else:
+                    events.append(event)
         finally:
+            watchdog.cancel()
             popen.kill()
-    events: list[Event] = [msgspec.json.decode(line, type=Event) for line in told.splitlines()]
     ready = next((event for event in events if isinstance(event, Ready)), None)
     done = next((event for event in events if isinstance(event, Done)), None)
     if ready is None or done is None:
@@ -68,3 +85,15 @@ def run_fast_http(plan: Plan, directory: Path, *, kind: Literal["fast", "plain"]
         machine=machine.use,
         started_at=started_at,
     )
+
+
+def _follow(popen: subprocess.Popen[bytes], plan: Plan) -> Iterator[Event]:
+    """Hand over the plan, and return what is told, until the end of it."""
+    assert popen.stdin is not None
+    assert popen.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        popen.stdin.write(msgspec.json.encode(plan) + b"\n")
+        popen.stdin.flush()
+    for line in popen.stdout:
+        event: Event = msgspec.json.decode(line, type=Event)
+        yield event

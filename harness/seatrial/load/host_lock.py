@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import tempfile
 import threading
@@ -76,9 +77,11 @@ class HostLock:
         Raises:
             HarnessError: the machine does not come to rest within `patience_s`.
         """
+        # For the one or the other: that it waits is said once.
+        say_once = functools.cache(say)
         with self._open("turnstile") as turnstile, self._open("window") as window:
-            self._lock(turnstile, fcntl.LOCK_EX, say)
-            self._lock(window, fcntl.LOCK_EX, say)
+            self._lock(turnstile, fcntl.LOCK_EX, say_once)
+            self._lock(window, fcntl.LOCK_EX, say_once)
             yield
 
     def _lock(self, file: int, how: int, say: Callable[[str], None]) -> None:

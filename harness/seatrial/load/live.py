@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,15 +12,19 @@ from seatrial.load.histogram import Histogram
 from seatrial.load.plan import Plan, Progress
 from seatrial.load.samples import SUCCESSES, Samples
 
+Phase = Literal["warm-up", "window", "drain"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Where a run stands; figures are of right or unjudged answers of the window, None in the warm-up."""
+    """Where a run stands; times are of right or unjudged answers of the window, None in the warm-up."""
 
     elapsed_s: float
     left_s: float
-    """Until the window ends, as it seems."""
-    warming_up: bool
+    """Until the window ends, at most; 0 in the drain."""
+    phase: Phase
+    share: float
+    """Of the phase that is over, 0 to 1; of a warm-up that may end early, of the longest it may be."""
     sent: int
     in_flight: int
     failed: int
@@ -29,20 +34,13 @@ class Snapshot:
     p99_s: float | None = None
     note: str = ""
 
-    def describe(self) -> str:
-        """Return it as one line."""
-        if self.warming_up:
-            figures = f"warming up, {self.note}" if self.note else "warming up"
-        else:
-            times = (f"{name} {_show(value)}" for name, value in (("p50", self.p50_s), ("p99", self.p99_s)))
-            figures = ", ".join([f"{self.rate or 0.0:.1f}/s", *times, f"{max(self.left_s, 0.0):.0f} s left"])
-        return (
-            f"[{self.elapsed_s:6.1f} s] {figures}; sent {self.sent}, in flight {self.in_flight}, failed {self.failed}"
-        )
-
 
 class LiveFigures:
-    """Keeps a histogram of what comes."""
+    """Keeps a histogram of what comes, and where the run stands.
+
+    Args:
+        plan: of the run.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -54,25 +52,32 @@ class LiveFigures:
         for block in blocks:
             timed = block[(block["phase"] == 0) & np.isin(block["outcome"], SUCCESSES)]
             self._times.add(timed["last_ns"] - timed["intended_ns"])
-        if self._window_begin_s is None and self._times.count:
+        return self.describe(progress, self._times, self._times.count, note)
+
+    def describe(self, progress: Progress, times: Histogram, answered: int, note: str = "") -> Snapshot:
+        """Return where the run stands, by times of the window that are kept elsewhere; `answered` of them are right."""
+        plan, elapsed_s = self._plan, progress.elapsed_s
+        if self._window_begin_s is None and times.count:
             # The first answers of the window came in the last second.
-            self._window_begin_s = max(0.0, progress.elapsed_s - 1.0)
+            self._window_begin_s = max(0.0, elapsed_s - 1.0)
         begin_s = self._window_begin_s
-        waited_s = progress.elapsed_s - (self._plan.warm_up_s if begin_s is None else begin_s)
-        p50, p99 = self._times.find_quantile(0.5), self._times.find_quantile(0.99)
+        in_window_s = elapsed_s - (plan.warm_up_s if begin_s is None else begin_s)
+        left_s = max(plan.duration_s - in_window_s, 0.0)
+        phase: Phase = "window" if left_s > 0 else "drain"
+        share = in_window_s / plan.duration_s
+        if begin_s is None and elapsed_s < plan.warm_up_s:
+            phase, share = "warm-up", elapsed_s / plan.warm_up_s
+        p50, p99 = times.find_quantile(0.5), times.find_quantile(0.99)
         return Snapshot(
-            elapsed_s=progress.elapsed_s,
-            left_s=self._plan.duration_s - waited_s,
-            warming_up=begin_s is None and progress.elapsed_s < self._plan.warm_up_s,
+            elapsed_s=elapsed_s,
+            left_s=left_s,
+            phase=phase,
+            share=min(max(share, 0.0), 1.0),
             sent=progress.sent,
             in_flight=progress.in_flight,
             failed=progress.failed,
-            rate=None if begin_s is None else self._times.count / max(waited_s, 1.0),
+            rate=None if begin_s is None else answered / max(min(in_window_s, plan.duration_s), 1.0),
             p50_s=None if p50 is None else p50 / 1e9,
             p99_s=None if p99 is None else p99 / 1e9,
             note=note,
         )
-
-
-def _show(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1e3:.1f} ms"

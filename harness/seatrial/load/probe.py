@@ -18,6 +18,15 @@ from seatrial.load.plan import Destination
 MAX_BODY_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 18
 _SHOWN_BYTES = 60
+_SCHEME_FIX = "see that it speaks TLS: the URL of a server that does not begins with http://"
+_CERTIFICATE_FIXES = {
+    # By X509_V_ERR_… of OpenSSL's x509_vfy.h.
+    9: "see the clocks of both machines: the certificate is to hold later",
+    10: "renew the certificate of the server",
+    62: "ask by a name that stands in the certificate",
+    64: "ask by a name or an address that stands in the certificate",
+}
+_TLS_ALERT = b"\x15\x03"
 
 
 class NoAnswerError(SeatrialError):
@@ -100,7 +109,8 @@ def _receive(connection: socket.socket, head_only: bool, deadline_s: float, wher
         try:
             response.parser.feed_data(chunk)
         except httptools.HttpParserError as error:
-            raise NoAnswerError(f"{where} answered what is not HTTP/1: {beginning!r} ({error})") from None
+            fix = "give its URL with https://: it speaks TLS" if beginning.startswith(_TLS_ALERT) else ""
+            raise NoAnswerError(f"{where} answered what is not HTTP/1: {beginning!r} ({error})", fix=fix) from None
         if response.body_bytes > MAX_BODY_BYTES:
             raise NoAnswerError(f"{where} sends a body without end: it is over {MAX_BODY_BYTES >> 20} MB long")
     return response
@@ -112,10 +122,13 @@ def _explain(where: str) -> Iterator[None]:
         yield
     except TimeoutError:
         raise NoAnswerError(f"{where} does not take a connection or a request in time") from None
+    except ssl.SSLCertVerificationError as error:
+        why = error.verify_message.rstrip(".")
+        fix = _CERTIFICATE_FIXES.get(error.verify_code, "give its authority's certificate with --ca-file")
+        raise NoAnswerError(f"{where} shows a certificate that does not hold: {why}", fix=fix) from error
     except ssl.SSLError as error:
-        raise NoAnswerError(
-            f"{where} gets no TLS connection: {error}", fix="see the scheme of the URL, and --ca-file"
-        ) from error
+        why = error.reason.lower().replace("_", " ") if error.reason else str(error)
+        raise NoAnswerError(f"{where} makes no TLS connection: {why}", fix=_SCHEME_FIX) from error
     except OSError as error:
         raise NoAnswerError(
             f"{where} does not answer: {error}", fix="see that the server runs and listens there"
@@ -131,5 +144,13 @@ def _connect(destination: Destination, deadline_s: float) -> Iterator[socket.soc
             context = ssl.create_default_context()
             if destination.ca_file:
                 context.load_verify_locations(Path(destination.ca_file))
-            connection = stack.enter_context(context.wrap_socket(connection, server_hostname=destination.server_name))
+            try:
+                connection = stack.enter_context(
+                    context.wrap_socket(connection, server_hostname=destination.server_name)
+                )
+            except TimeoutError:
+                where = f"{destination.host}:{destination.port}"
+                raise NoAnswerError(
+                    f"{where} takes a connection and does not answer to TLS in time", fix=_SCHEME_FIX
+                ) from None
         yield connection

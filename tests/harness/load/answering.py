@@ -1,8 +1,13 @@
-"""A server that answers in a known way: `python answering.py KIND [NUMBER…]`; writes its port, ends with its standard input."""
+"""A server that answers in a known way: `python answering.py KIND [NUMBER…] [--tls CERTIFICATE]`, of a file with its key.
+
+Writes its port, ends with its standard input.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import ssl
 import struct
 import sys
 import time
@@ -33,6 +38,11 @@ class Answering:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         try:
+            if self.kind == "greeting":
+                # Speaks first, as a mail server does.
+                writer.write(FIXED["nonsense"])
+                await reader.read()
+                return
             while self.kind == "frame":
                 (length,) = struct.unpack("!I", await reader.readexactly(4))
                 frame = await reader.readexactly(length)
@@ -132,8 +142,16 @@ async def read_body(reader: asyncio.StreamReader) -> bytes:
 
 async def main() -> None:
     """Serve until the standard input ends."""
-    answering = Answering(sys.argv[1], [float(each) for each in sys.argv[2:]])
-    server = await asyncio.start_server(answering.serve, "127.0.0.1", 0)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind")
+    parser.add_argument("numbers", nargs="*", type=float)
+    parser.add_argument("--tls", default="")
+    given = parser.parse_args()
+    tls = None
+    if given.tls:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(given.tls)
+    server = await asyncio.start_server(Answering(given.kind, given.numbers).serve, "127.0.0.1", 0, ssl=tls)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -15,11 +15,12 @@ PROGRAM = Path(__file__).with_name("answering.py")
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., int]]:
-    """Start a server of a kind; returns its port."""
+    """Start a server of a kind, with TLS where it is given a certificate; returns its port."""
     with ExitStack() as stack:
 
-        def start(kind: str, *numbers: float) -> int:
-            argv = [sys.executable, str(PROGRAM), kind, *map(str, numbers)]
+        def start(kind: str, *numbers: float, tls: Path | None = None) -> int:
+            secured = ["--tls", str(tls)] if tls else []
+            argv = [sys.executable, str(PROGRAM), kind, *map(str, numbers), *secured]
             popen = stack.enter_context(
                 subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             )

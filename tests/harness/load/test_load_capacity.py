@@ -229,6 +229,34 @@ def test_too_many_runs_are_not_made() -> None:
     assert capacity.message == "kept up to 724.077/s, when the search had made 12 runs and was stopped"
 
 
+def test_interrupted_it_says_what_is_known() -> None:
+    def measure(rate: float) -> Judgement:
+        if rate > 300.0:
+            raise KeyboardInterrupt
+        return KEPT
+
+    capacity = search_capacity(measure, first_rate=100.0)
+
+    assert (capacity.ended, capacity.highest_kept, capacity.lowest_missed) == ("interrupted", 200.0, None)
+    assert capacity.message == "kept up to 200/s, when the search had made 2 runs and was interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        search_capacity(measure, first_rate=400.0)
+
+
+def test_interrupted_among_invalid_runs_it_says_those() -> None:
+    left = [INVALID, INVALID]
+
+    def measure(_: float) -> Judgement:
+        if not left:
+            raise KeyboardInterrupt
+        return left.pop()
+
+    capacity = search_capacity(measure, first_rate=100.0)
+
+    assert capacity.message == "kept at no rate, when the search had made 2 runs and was interrupted"
+    assert [(each.status, each.repeat) for each in capacity.rungs] == [("invalid", 0), ("invalid", 1)]
+
+
 @pytest.mark.parametrize(
     ("options", "wanted"),
     [

@@ -13,6 +13,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from seatrial.cli.load_checks import read_body
+from seatrial.errors import UsageError
 from seatrial.load.result import LoadResult
 
 Serve = Callable[..., int]
@@ -64,6 +66,7 @@ def test_when_nothing_succeeds_it_fails(serve: Serve) -> None:
     result = json.loads(done.stdout)
 
     assert done.returncode == 1
+    assert done.stderr == f"seatrial: not one of {result['requests']:,} requests succeeded\n"
     assert result["errors"] == result["requests"] > 0
     assert list(result["statuses"]) == ["500"]
 
@@ -100,15 +103,59 @@ def test_what_does_not_answer_one_request_is_not_put_under_load(serve: Serve, ki
         (["http://127.0.0.1:9/", "--rate", "1", "--arrivals", "zig"], "no law of arrival"),
         (["ftp://127.0.0.1/", "--rate", "1"], "http"),
         (["127.0.0.1:9", "--rate", "1"], "http"),
+        (["http://127.0.0.1:99999/", "--rate", "1"], "is no URL: Port out of range"),
+        (["http://192.0.2.1/", "--rate", "1"], "seatrial: 192.0.2.1 is not this machine"),
         (["http://192.0.2.1/", "--rate", "1"], "--allow-remote 192.0.2.1"),
+        (["http://name.invalid/", "--rate", "1"], "'name.invalid' has no address: "),
+        (["http://127.0.0.1:9/", "--rate", "1", "--body", "@/"], "'/' cannot be read: it is no file"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--body", "@not-there"], "cannot be read: it is not there"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--body", "@/dev/zero"], "cannot be read: it is no file"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--body", "@/proc/self/mem"], "cannot be read: Input/output error"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--json", "not/there.json"], "there is no directory 'not'"),
+        (["http://127.0.0.1:9/", "--rate", "1", "--json", "/"], "it is a directory"),
+        (["http://127.0.0.1:9/", "--rate", "0.001", "--duration", "1"], "no request at all"),
+        (["http://127.0.0.1:9/", "--rate", "1e6", "--duration", "86400"], "86,400,000,000 requests"),
     ],
 )
 def test_bad_input_is_a_sentence(arguments: list[str], words: str) -> None:
+    """Before anything is asked: nothing listens at that port, and that is not what is said."""
     done = load(*arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert re.fullmatch(r"seatrial: .+\n(Fix: .+\n)?", done.stderr)
+
+
+def test_a_body_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read what nobody else may, so the kernel's refusal is a stand-in."""
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    (tmp_path / "body").touch()
+    with pytest.raises(UsageError, match=r"body' cannot be read: Permission denied$"):
+        read_body(f"@{tmp_path / 'body'}")
+
+
+def test_who_stops_reading_the_progress_does_not_end_the_run(serve: Serve, tmp_path: Path) -> None:
+    url, file = f"http://127.0.0.1:{serve('echo')}/", tmp_path / "load.json"
+    argv = [sys.executable, "-m", "seatrial", "load", url, "--rate", "50", "--duration", "2", "--json", str(file)]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as popen:
+        assert popen.stderr is not None
+        popen.stderr.readline()
+        popen.stderr.close()
+        assert popen.wait(timeout=90) in {0, 7}
+
+    assert json.loads(file.read_bytes())["outcomes"]["answered"] > 0
+
+
+def test_help_teaches() -> None:
+    done = load("--help")
+
+    assert done.returncode == 0
+    for words in ("URL", "--rate R", "--users N", "--header 'NAME: VALUE'", "--ca-file FILE", "INVALID"):
+        assert words in done.stdout
 
 
 def test_nothing_listens() -> None:
@@ -145,6 +192,16 @@ def test_interrupted_it_says_what_there_is_and_leaves_nothing(serve: Serve) -> N
         (["--rate", "5", "--workers", "0"], "--workers is 0"),
         (["--rate", "5", "--workers", "2", "--warm-up", "auto"], "look at all samples"),
         (["--rate", "5", "--warm-up", "soon"], "seconds or auto were expected"),
+        (["--rate", "5", "--think", "1"], "--think was given without --users"),
+        (["--users", "5", "--arrivals", "constant"], "both --arrivals and --users were given"),
+        (["--users", "5", "--arrivals", "ramp:1-5"], "both --arrivals and --users were given"),
+        (["--rate", "5", "--arrivals", "ramp:1-5"], "--arrivals ramp:1-5 has rates of its own"),
+        (["--rate", "5", "--whole"], "--whole was given without --objective"),
+        (
+            ["--find-rate", "--objective", "p99 <= 5 ms", "--arrivals", "ramp:1-5"],
+            "--find-rate was given with --arrivals",
+        ),
+        (["--users", "2", "--workers", "3"], "2 users cannot be shared by 3 workers"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
@@ -153,6 +210,7 @@ def test_options_that_do_not_go_together_are_said(arguments: list[str], words: s
 
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
+    assert re.fullmatch(r"seatrial: .+\n(Fix: .+\n)?", done.stderr)
 
 
 @pytest.mark.parametrize(("objective", "status"), [("p50 <= 10 ms", "missed"), ("p50 <= 5 s and errors < 1 %", "met")])

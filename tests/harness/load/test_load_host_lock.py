@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import threading
@@ -75,6 +76,28 @@ def test_whoever_waits_says_so_and_goes_on_when_the_other_dies(
         pass
 
     assert said == ["waiting until nothing else of a trial or load run uses this machine"]
+
+
+def test_whoever_waits_twice_says_so_once(tmp_path: Path) -> None:
+    """First for who waits to measure, then for what is measured."""
+    said: list[str] = []
+    with HostLock(tmp_path).measure():
+        pass
+    turnstile, window = (tmp_path.joinpath(f".seatrial-{name}.lock").open() for name in ("turnstile", "window"))
+    with turnstile, window:
+        for file in (turnstile, window):
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+        def say(line: str) -> None:
+            said.append(line)
+            fcntl.flock(turnstile, fcntl.LOCK_UN)
+            # Longer than a wait may be without a word.
+            threading.Timer(1.5, fcntl.flock, (window, fcntl.LOCK_UN)).start()
+
+        with HostLock(tmp_path, patience_s=30.0).measure(say):
+            pass
+
+    assert len(said) == 1
 
 
 def test_newcomers_do_not_pass_whoever_waits_to_measure(tmp_path: Path, disturbing: subprocess.Popen[str]) -> None:

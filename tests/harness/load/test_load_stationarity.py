@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seatrial.load.conducting import Conduct, Conductor
+from seatrial.load.driver import Pacer
+from seatrial.load.plan import Destination, Plan
+from seatrial.load.samples import NEVER, SAMPLE, Outcome
 from seatrial.load.stationarity import WarmUpLimits, judge_warm_up
 
 ROOT = Path(__file__).parents[3]
@@ -109,3 +113,20 @@ def test_a_small_drift_of_a_quiet_server_is_no_change() -> None:
     took_ns = np.linspace(3_000_000, 3_030_000, 1200).astype(np.int64)
 
     assert judge_warm_up(ends_ns, took_ns, elapsed_s=6.0).stationary
+
+
+def test_what_a_stopped_run_never_sent_is_no_answer(tmp_path: Path) -> None:
+    """It ends as unsent, long before it is due: taken for an answer, its time would be below nothing."""
+    plan = Plan(destination=Destination(), requests=(), cases=(0,), mode="open", duration_s=1.0)
+    samples = np.zeros(6000, SAMPLE)
+    samples["intended_ns"] = np.arange(6000) * 10_000_000
+    samples["last_ns"] = samples["intended_ns"] + 5_000_000
+    answered, unsent = samples[:600], samples[601:]
+    unsent["last_ns"], unsent["sent_ns"], unsent["outcome"] = 6_000_000_000, NEVER, Outcome.UNSENT
+    conductor = Conductor(Conduct(warm_up=WarmUpLimits()), plan, None, 0)
+    with Pacer(plan, None, tmp_path) as pacer:
+        conductor.look(pacer, 6.0, [answered, unsent])
+
+    assert conductor.warm_up is not None
+    assert conductor.warm_up.stationary, conductor.warm_up.message
+    assert "5 ms" in conductor.warm_up.message

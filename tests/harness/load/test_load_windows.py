@@ -107,6 +107,19 @@ def test_a_window_ends_when_told_and_that_is_no_flaw(serve: Serve, tmp_path: Pat
     assert not codes & {"interrupted", "stopped", "missing-sends", "littles-law"}
 
 
+@pytest.mark.parametrize("mode", ["open", "closed"])
+def test_a_run_that_is_stopped_waits_for_nothing_and_says_so(serve: Serve, tmp_path: Path, mode: str) -> None:
+    """Unlike the end of a window: what is pending is told as such, and the run is no measurement."""
+    run = run_told(serve("stall"), tmp_path, lambda pacer, _: pacer.stop(), mode=mode, warm_up_s=0.0, duration_s=30.0)
+
+    assert run.done.stopped == "told to stop"
+    assert run.done.end_ns - run.done.start_ns < 15 * SECOND_NS
+    sent = run.samples[run.samples["sent_ns"] >= 0]
+    assert run.done.sent == len(sent) > 0
+    assert Outcome.CENSORED in sent["outcome"]
+    assert "interrupted" in {reason.code for reason in find_flaws(run)}
+
+
 def test_orders_that_come_too_late_change_nothing(serve: Serve, tmp_path: Path) -> None:
     def order(pacer: Pacer, _: Progress) -> None:
         pacer.begin_window(time.monotonic_ns() + SECOND_NS)

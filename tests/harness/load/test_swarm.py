@@ -20,7 +20,8 @@ import psutil
 import pytest
 
 from seatrial.load.arrivals import Constant, Poisson
-from seatrial.load.plan import Destination, Plan, Progress
+from seatrial.load.live import Snapshot
+from seatrial.load.plan import Destination, Plan
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import Outcome, Samples, read_samples
 from seatrial.load.schedules import make_schedule
@@ -56,7 +57,7 @@ class Swarm:
     result: LoadResult
     samples: tuple[Samples, ...]
     directory: Path
-    progress: list[Progress]
+    progress: list[Snapshot]
 
     def read_csv(self, name: str) -> list[dict[str, str]]:
         with (self.directory / f"out_{name}.csv").open(encoding="utf-8", newline="") as file:
@@ -71,7 +72,7 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Swarm:
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         try:
             assert server.stdout is not None
-            progress: list[Progress] = []
+            progress: list[Snapshot] = []
             result = run_swarm(
                 make_plan(int(server.stdout.readline())),
                 Constant(rate=RATE),
@@ -168,8 +169,13 @@ def test_progress_is_told_of_all_workers(swarm: Swarm) -> None:
     sent = [progress.sent for progress in swarm.progress]
 
     assert sent == sorted(sent)
-    assert swarm.progress[-1].sent == swarm.progress[-1].ended == 400
-    assert swarm.progress[-1].failed == 400 - swarm.result.outcomes["answered"]
+    last, answered = swarm.progress[-1], swarm.result.outcomes["answered"]
+    assert (last.sent, last.in_flight, last.failed) == (400, 0, 400 - answered)
+    assert last.phase == "drain"
+    assert last.rate == pytest.approx(answered / SECONDS)
+    assert last.p50_s is not None, "the times of all workers, merged"
+    times = np.concatenate([each["last_ns"] - each["intended_ns"] for each in swarm.samples])
+    assert times.min() / 1e9 <= last.p50_s <= times.max() / 1e9
 
 
 def test_a_worker_that_is_killed_makes_the_run_invalid(serve: Serve, tmp_path: Path) -> None:
@@ -177,7 +183,7 @@ def test_a_worker_that_is_killed_makes_the_run_invalid(serve: Serve, tmp_path: P
 
     killed: list[psutil.Process] = []
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: Snapshot) -> None:
         if progress.sent and not killed:
             killed.append(find_children("--worker")[0])
             killed[0].kill()
@@ -206,6 +212,7 @@ def test_a_swarm_ends_with_who_started_it(serve: Serve, tmp_path: Path) -> None:
     """By kill -9, which nothing can answer to."""
     program = f"""
 from pathlib import Path
+from seatrial.load.live import Snapshot
 from seatrial.load.plan import Destination, Plan
 from seatrial.load.swarm.files import SwarmFiles
 from seatrial.load.swarm.launch import run_swarm

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from seatrial.load.plan import Progress
+from seatrial.load.live import Snapshot
 from seatrial.load.result import LoadResult
 from seatrial.load.swarm.messages import Failure, Order
 from seatrial.load.tally import Tally, TallyData
@@ -42,16 +42,16 @@ class SwarmFiles:
         path = self._directory / "port"
         return int(path.read_bytes()) if path.exists() else None
 
-    def add_progress(self, progress: Progress) -> None:
+    def add_progress(self, snapshot: Snapshot) -> None:
         """Leave how far all are."""
         with (self._directory / "progress.jsonl").open("ab") as file:
-            file.write(msgspec.json.encode(progress) + b"\n")
+            file.write(msgspec.json.encode(snapshot) + b"\n")
 
-    def read_progress(self, after: int) -> list[Progress]:
+    def read_progress(self, after: int) -> list[Snapshot]:
         """Return how far all were, from the entry of a number on."""
         path = self._directory / "progress.jsonl"
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        return [msgspec.json.decode(line, type=Progress) for line in lines[after:]]
+        return [msgspec.json.decode(line, type=Snapshot) for line in lines[after:]]
 
     def write_tally(self, tally: Tally) -> None:
         """Leave the exact histograms of all workers, merged from their reports."""

@@ -1,7 +1,8 @@
 """A process in which Locust's own HTTP users ask: `python -m seatrial.load.swarm.http_users DIRECTORY fast|plain`.
 
-Standard input: a plan, one line of JSON. Standard output: `Ready`, then `Done`. Samples go into the directory, in the format of a
-pacer's: a request is meant to be sent when Locust's clock for it begins; its first byte is its last, since Locust knows no other.
+Standard input: a plan, one line of JSON. Standard output: `Ready`, `Progress` each second, then `Done`. Samples go into the
+directory, in the format of a pacer's: a request is meant to be sent when Locust's clock for it begins; its first byte is its
+last, since Locust knows no other.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from locust.exception import StopUser
 from requests.exceptions import HTTPError
 
 from seatrial.load.arrivals import SECOND_NS
-from seatrial.load.plan import SAMPLES_FILE, Done, Event, Plan, Ready
+from seatrial.load.plan import SAMPLES_FILE, Done, Event, Plan, Progress, Ready
 from seatrial.load.samples import NEVER, NO_ANSWER, NO_CONNECTION, SAMPLE, Outcome
 
 _TICK_S: Final = 0.1
+_PROGRESS_S: Final = 1.0
 _REFUSED_WORDS: Final = ("ConnectionRefusedError", "NewConnectionError")
 _MALFORMED_WORDS: Final = ("ParseError", "BadStatusLine", "InvalidHeader", "DecodingError")
 _OURS: Final = frozenset({"host", "content-length"})
@@ -41,7 +43,7 @@ class Book:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.asked = 0
+        self.asked = self.failed = 0
         self.loop_lag_ns: list[int] = []
         self.in_flight_area_ns = 0
         self.start_ns = self._changed_ns = time.monotonic_ns()
@@ -95,9 +97,24 @@ class Book:
             if time.monotonic_ns() < self.end_ns:
                 self.loop_lag_ns.append(max(0, time.monotonic_ns() - began_ns - int(_TICK_S * SECOND_NS)))
 
+    def report(self) -> None:
+        """Tell each second how far it is, until it is killed."""
+        while True:
+            gevent.sleep(_PROGRESS_S)
+            tell(
+                Progress(
+                    elapsed_s=(time.monotonic_ns() - self.start_ns) / SECOND_NS,
+                    sent=self.asked,
+                    ended=len(self._rows),
+                    failed=self.failed,
+                    in_flight=len(self._pending),
+                )
+            )
+
     def _add(self, sent_ns: int, last_ns: int, size_bytes: int, case: int, status: int, outcome: Outcome) -> None:
         times = (sent_ns, sent_ns, last_ns, last_ns, NEVER)
         phase = int(sent_ns < self.begin_ns)
+        self.failed += outcome is not Outcome.ANSWERED
         self._rows.append((*times, size_bytes, case, NO_ANSWER, NO_CONNECTION, status, outcome, phase))
 
     def _count_area(self) -> None:
@@ -179,13 +196,13 @@ def ask_all(plan: Plan, directory: Path, kind: str) -> Done:
     environment = Environment(user_classes=[make_user(plan, book, kind)])
     environment.events.request.add_listener(book.note)
     runner = environment.create_local_runner()
-    lag = gevent.spawn(book.feel_lag)
+    asides = [gevent.spawn(book.feel_lag), gevent.spawn(book.report)]
     cpu_s, clocks_ns = time.process_time(), time.time_ns() - time.monotonic_ns()
     runner.start(plan.users, spawn_rate=plan.users)
     gevent.sleep(max(0.0, (book.end_ns - time.monotonic_ns()) / SECOND_NS))
     cpu_s = time.process_time() - cpu_s
     runner.user_greenlets.join(timeout=plan.drain_s)
-    lag.kill()
+    gevent.killall(asides)
     book.censor()
     runner.quit()
     count = book.write(directory)

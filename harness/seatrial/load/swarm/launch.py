@@ -19,7 +19,8 @@ from typing import Final
 
 from seatrial.errors import ExitCode, HarnessError, SeatrialError, UsageError
 from seatrial.load.arrivals import Arrivals
-from seatrial.load.plan import Plan, Progress
+from seatrial.load.live import Snapshot
+from seatrial.load.plan import Plan
 from seatrial.load.result import LoadResult
 from seatrial.load.swarm.files import SwarmFiles
 from seatrial.load.swarm.merging import INTERRUPTED
@@ -49,7 +50,7 @@ def run_swarm(
     seed: int = 1,
     requested: float | None = None,
     locust_options: Sequence[str] = (),
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[Snapshot], None] = lambda _: None,
 ) -> LoadResult:
     """Run a plan by several workers of Locust, and return the result of all. Ctrl-C stops it, and the result says so.
 
@@ -142,7 +143,7 @@ def _wait_for_port(files: SwarmFiles, master: subprocess.Popen[bytes], directory
 
 
 def _follow(
-    master: subprocess.Popen[bytes], files: SwarmFiles, plan: Plan, on_progress: Callable[[Progress], None]
+    master: subprocess.Popen[bytes], files: SwarmFiles, plan: Plan, on_progress: Callable[[Snapshot], None]
 ) -> None:
     """Return when the master has ended, or has taken too long."""
     deadline_s = time.monotonic() + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
@@ -150,9 +151,9 @@ def _follow(
     while time.monotonic() < deadline_s:
         try:
             over = master.poll() is not None
-            for progress in files.read_progress(told):
+            for snapshot in files.read_progress(told):
                 told += 1
-                on_progress(progress)
+                on_progress(snapshot)
             if over:
                 return
             time.sleep(_POLL_S)

@@ -16,6 +16,7 @@ from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 from seatrial.errors import ExitCode, HarnessError, SeatrialError
 from seatrial.load.arrivals import SECOND_NS
 from seatrial.load.driver import READY_TIMEOUT_S, SLACK_S
+from seatrial.load.live import LiveFigures
 from seatrial.load.result import LoadResult
 from seatrial.load.summary import render_load
 from seatrial.load.swarm.clock import read_clock
@@ -138,6 +139,7 @@ class Master:
     def _await_end(self, run: Collection) -> None:
         """See the run to its end: workers that are gone, and those that take too long, are given up."""
         told_to_stop, told_s = False, 0.0
+        live = LiveFigures(run.order.plan)
         while not run.is_over:
             gevent.sleep(WATCH_S)
             self._find_lost(run)
@@ -146,10 +148,15 @@ class Master:
                 self._tell_stop(run)
             if self._files is not None and time.monotonic() - told_s > _TELL_S:
                 told_s = time.monotonic()
-                self._files.add_progress(run.progress)
+                self._tell_progress(self._files, live, run)
         if self._files is not None:
-            self._files.add_progress(run.progress)
+            self._tell_progress(self._files, live, run)
             self._files.write_tally(run.tally)
+
+    def _tell_progress(self, files: SwarmFiles, live: LiveFigures, run: Collection) -> None:
+        tally = run.tally
+        answered = tally.requests - tally.failures
+        files.add_progress(live.describe(run.progress, tally.series["response"], answered))
 
     def _find_lost(self, run: Collection) -> None:
         late = time.monotonic() > self._deadline_s

@@ -66,7 +66,7 @@ class Pacing:
         self._go: Go | None = None
         self._decided = Event()
         self._stopped = False
-        self._sender: gevent.Greenlet | None = None
+        self._sending: Pacer | None = None
         self._offsets: Offsets | None = None
         self._start_ns = 0
 
@@ -92,9 +92,8 @@ class Pacing:
         """Send nothing more, and come to an end."""
         self._stopped = True
         self._decided.set()
-        if self._sender is not None:
-            # What Ctrl-C is to a pacer that is run by hand: it is told to stop, and what there is is read.
-            self._sender.kill(KeyboardInterrupt, block=False)
+        if self._sending is not None:
+            self._sending.stop()
 
     def take_report(self) -> Report:
         """Return what came since the last report."""
@@ -150,11 +149,11 @@ class Pacing:
             self._follow(tail)
 
         with MachineGauge(ready.pid) as machine:
-            self._sender = gevent.getcurrent()
+            self._sending = pacer
             try:
                 done = pacer.run(self._start_ns, follow)
             finally:
-                self._sender = None
+                self._sending = None
         self._follow(tail)
         return done, machine.use
 
