@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from seatrial.load.blocks import gather, read_blocks
+from seatrial.load.blocks import SampleSeries, read_blocks
 from seatrial.load.checking import Checked
 from seatrial.load.driver import PacerRun
 from seatrial.load.machine import MachineUse
@@ -64,14 +65,19 @@ def measure_lags(samples: Samples) -> Times:
 
     Opening a connection for it is not: it is the server's time as much as the answer is, and in the response time like it.
     """
-    return gather(
-        samples,
-        lambda block: (block["phase"] == 0) & (block["sent_ns"] != NEVER),
-        lambda block: np.maximum(
-            block["sent_ns"] - block["intended_ns"] - np.maximum(block["connect_ns"], 0),
-            0,
-        ),
-    )
+    return read_lags(samples)[is_sent(samples)]
+
+
+def is_sent(samples: Samples) -> npt.NDArray[np.bool_]:
+    """Return which requests are of the window and were sent."""
+    chosen: npt.NDArray[np.bool_] = (samples["phase"] == 0) & (samples["sent_ns"] != NEVER)
+    return chosen
+
+
+def read_lags(samples: Samples) -> Times:
+    """Return what `measure_lags` tells of each request, also of those that were not sent, of which it means nothing."""
+    lags: Times = np.maximum(samples["sent_ns"] - samples["intended_ns"] - np.maximum(samples["connect_ns"], 0), 0)
+    return lags
 
 
 def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> Iterator[Reason]:
@@ -110,21 +116,25 @@ def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> 
 
 
 def _find_late_sends(run: PacerRun) -> Iterator[Reason]:
-    lags = measure_lags(run.samples) if run.plan.mode == "open" else np.empty(0, np.int64)
-    if not len(lags):
+    if run.plan.mode != "open":
         return
-    response = gather(
+    response = SampleSeries(
         run.samples,
         lambda block: (block["phase"] == 0) & (block["outcome"] == Outcome.ANSWERED),
         lambda block: block["last_ns"] - block["intended_ns"],
     )
     allowed_ns = max(LATE_NS, int(LATE_SHARE_OF_MEDIAN * (find_quantile(response, 0.5) or 0)))
-    late = int(np.count_nonzero(lags > allowed_ns))
-    if late > LATE_SENDS_ALLOWED * len(lags):
+    sent = late = latest_ns = 0
+    for block in read_blocks(run.samples):
+        lags = measure_lags(block)
+        sent += len(lags)
+        late += int(np.count_nonzero(lags > allowed_ns))
+        latest_ns = max(latest_ns, int(lags.max(initial=0)))
+    if late > LATE_SENDS_ALLOWED * sent:
         yield Reason(
             code="late-sends",
-            message=f"{late} of {len(lags)} requests ({late / len(lags):.1%}) were sent over {allowed_ns / 1e6:.1f} ms late, "
-            f"the latest {lags.max() / 1e6:.1f} ms; at most {LATE_SENDS_ALLOWED:.0%} were expected",
+            message=f"{late} of {sent} requests ({late / sent:.1%}) were sent over {allowed_ns / 1e6:.1f} ms late, "
+            f"the latest {latest_ns / 1e6:.1f} ms; at most {LATE_SENDS_ALLOWED:.0%} were expected",
             fix=_QUIETER,
         )
 
