@@ -12,6 +12,7 @@ import numpy.typing as npt
 from seatrial.load.blocks import SampleSeries, read_blocks
 from seatrial.load.checking import Checked
 from seatrial.load.driver import PacerRun
+from seatrial.load.lateness import is_sent, read_lags
 from seatrial.load.machine import MachineUse
 from seatrial.load.quantiles import FOREVER_NS, Times, find_intervals, summarize
 from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate
@@ -19,7 +20,7 @@ from seatrial.load.samples import NEVER, SUCCESSES, Outcome, Samples
 from seatrial.load.saturation import find_saturation
 from seatrial.load.stationarity import WarmUpVerdict
 from seatrial.load.stopping import CONFIDENCE, StopVerdict
-from seatrial.load.validity import find_flaws, is_sent, read_lags
+from seatrial.load.validity import find_flaws
 from seatrial.load.window import Window, find_window
 
 ERRORS: Final = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.WRONG, Outcome.CENSORED}
