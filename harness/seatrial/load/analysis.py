@@ -13,6 +13,7 @@ from seatrial.load.blocks import SampleSeries, read_blocks
 from seatrial.load.checking import Checked
 from seatrial.load.driver import PacerRun
 from seatrial.load.lateness import is_sent, read_lags
+from seatrial.load.levelness import judge_levelness
 from seatrial.load.machine import MachineUse
 from seatrial.load.quantiles import FOREVER_NS, Times, find_intervals, summarize
 from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate
@@ -73,6 +74,7 @@ def analyse(
     window = find_window(run)
     outcomes, statuses, in_time = _count(run.samples, window)
     figures = Figures() if flaws else measure(run.samples, stop.confidence if stop else CONFIDENCE)
+    level = None if flaws else judge_levelness(run)
     lag = summarize(SampleSeries(run.samples, is_sent, read_lags))
     return LoadResult(
         mode=run.plan.mode,
@@ -102,6 +104,8 @@ def analyse(
         warm_up_s=(run.done.window_begin_ns - run.done.start_ns) / 1e9,
         stationary=warm_up.stationary if warm_up else None,
         warm_up=warm_up.message if warm_up else "",
+        window_stationary=level.stationary if level else None,
+        window_course=level.message if level else "",
         ended=f"{stop.why}: {stop.message}" if stop and stop.stop else "",
         client=_describe_client(run, machine or MachineUse()),
         started_at=started_at,
