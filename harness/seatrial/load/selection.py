@@ -12,7 +12,7 @@ Values = npt.NDArray[np.int64]
 """Shape (values,), each below 2**63 - 1."""
 
 MOST_HELD: Final = 1 << 20
-"""Values that are held at once: 8 MB of them."""
+"""Values at a time: 8 MB of them."""
 # Prime, so that a sample does not follow the turn in which cases are asked.
 _STRIDE: Final = 1009
 
@@ -20,10 +20,10 @@ _STRIDE: Final = 1009
 class Selection:
     """Finds the n-th smallest of values that are read a block at a time, as often as that takes.
 
-    While the values among which those wanted lie are too many to hold, each 1,009th of them becomes an edge of two buckets, and
-    another pass counts what each bucket holds; a last one holds the buckets that are wanted, and sorts what is in them (Munro
-    and Paterson, Selection and sorting with limited storage, Theoretical Computer Science 12, 1980). A value that is next to
-    its successor's edge has a bucket of its own, so that equal values need not be held, however many there are.
+    While the buckets that the wanted places lie in hold too many values, each 1,009th of these becomes an edge, and another pass
+    counts what each bucket holds; a last one gathers the values of the buckets that are wanted (Munro and Paterson, Selection and
+    sorting with limited storage, Theoretical Computer Science 12, 1980). Beside each edge stands its successor, so that the edge
+    has a bucket of its own: equal values need not be gathered, however many there are.
 
     Args:
         read: returns the same values, in blocks, each time it is called.
