@@ -9,7 +9,10 @@ import msgspec
 
 from seatrial.load.analysis import analyse
 from seatrial.load.driver import PacerRun
+from seatrial.load.judging import judge
+from seatrial.load.objectives import Objectives
 from seatrial.load.plan import Done, Plan, Ready
+from seatrial.load.ranking import rank_requests
 from seatrial.load.samples import read_samples
 
 MANY_FILE = "many.bin"
@@ -17,10 +20,16 @@ RUN_FILE = "run.json"
 
 
 def main() -> None:
-    """Analyse, see that figures came out, and write the peak."""
+    """Analyse, judge, see that figures came out, and write the peak."""
     run = read_run(Path(sys.argv[1]))
     result = analyse(run)
-    if not result.valid or result.requests != len(run.samples) or result.response_time_s.p99_9 is None:
+    judged = judge(result, rank_requests(run.samples), Objectives(p99_ms=50.0, error_rate=0.001))
+    if (
+        judged.status != "met"
+        or not result.valid
+        or result.requests != len(run.samples)
+        or result.response_time_s.p99_9 is None
+    ):
         sys.exit(f"the analysis went wrong: {msgspec.json.encode(result).decode()}")
     sys.stdout.write(f"{read_peak(Path('/proc/self/status'))}\n")
 

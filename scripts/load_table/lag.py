@@ -13,7 +13,7 @@ from load_table.row import Options, Reading
 from load_table.running import Measured, measure_valid, put_load
 from seatrial.load.address import resolve
 from seatrial.load.arrivals import Poisson
-from seatrial.load.validity import measure_lags
+from seatrial.load.lateness import measure_lags
 from seatrial_fixtures.specimens.behaviour import Behaviour
 from seatrial_fixtures.specimens.process import serve
 from seatrial_fixtures.specimens.wording import write_request

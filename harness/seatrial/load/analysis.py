@@ -9,17 +9,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.load.blocks import gather, read_blocks
+from seatrial.load.blocks import SampleSeries, read_blocks
 from seatrial.load.checking import Checked
 from seatrial.load.driver import PacerRun
+from seatrial.load.lateness import is_sent, read_lags
+from seatrial.load.levelness import judge_levelness
 from seatrial.load.machine import MachineUse
-from seatrial.load.quantiles import FOREVER_NS, Times, find_interval, summarize
+from seatrial.load.quantiles import FOREVER_NS, Times, find_intervals, summarize
 from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate
 from seatrial.load.samples import NEVER, SUCCESSES, Outcome, Samples
 from seatrial.load.saturation import find_saturation
 from seatrial.load.stationarity import WarmUpVerdict
 from seatrial.load.stopping import CONFIDENCE, StopVerdict
-from seatrial.load.validity import find_flaws, measure_lags
+from seatrial.load.validity import find_flaws
 from seatrial.load.window import Window, find_window
 
 ERRORS: Final = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.WRONG, Outcome.CENSORED}
@@ -27,7 +29,6 @@ NO_FIGURES: Final = Quantiles(p50=None, p90=None, p95=None, p99=None, p99_9=None
 INTERVALS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _UNANSWERED = (int(Outcome.CENSORED), int(Outcome.TIMED_OUT))
 _FOREVER_S: Final = FOREVER_NS / 1e9
-_MOST_SORTED: Final = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,8 @@ def analyse(
     window = find_window(run)
     outcomes, statuses, in_time = _count(run.samples, window)
     figures = Figures() if flaws else measure(run.samples, stop.confidence if stop else CONFIDENCE)
-    lag = summarize(measure_lags(run.samples))
+    level = None if flaws else judge_levelness(run)
+    lag = summarize(SampleSeries(run.samples, is_sent, read_lags))
     return LoadResult(
         mode=run.plan.mode,
         arrivals=arrivals,
@@ -102,6 +104,8 @@ def analyse(
         warm_up_s=(run.done.window_begin_ns - run.done.start_ns) / 1e9,
         stationary=warm_up.stationary if warm_up else None,
         warm_up=warm_up.message if warm_up else "",
+        window_stationary=level.stationary if level else None,
+        window_course=level.message if level else "",
         ended=f"{stop.why}: {stop.message}" if stop and stop.stop else "",
         client=_describe_client(run, machine or MachineUse()),
         started_at=started_at,
@@ -114,22 +118,20 @@ def measure(samples: Samples, confidence: float = CONFIDENCE) -> Figures:
     Response and service times are of right answers. Requests that were not answered in the time they had (censored, timed out)
     rank above all of them: a quantile that lies among those is null, and none looks better for their sake.
     """
-    response = _gather_response(samples)
-    found = {name: find_interval(response, p, confidence) for name, p in INTERVALS.items()}
-    intervals = {name: each for name, each in found.items() if each is not None and each.high < _FOREVER_S}
-    response_time = _summarize(response)
-    del response
-    connect = gather(samples, _is_opened, lambda block: block["connect_ns"])
+    response = SampleSeries(samples, _is_ranked, _read_response)
+    intervals = find_intervals(response, tuple(INTERVALS.values()), confidence)
+    known = {name: each for name, p in INTERVALS.items() if (each := intervals[p]) and each.high < _FOREVER_S}
+    connect = SampleSeries(samples, _is_opened, lambda block: block["connect_ns"])
     return Figures(
-        response=response_time,
-        service=_summarize(gather(samples, _is_ranked, _read_service)),
-        failure=summarize(gather(samples, _is_failure, lambda block: block["last_ns"] - block["intended_ns"])),
-        connect=summarize(connect) if len(connect) else None,
-        intervals=intervals,
+        response=_summarize(response),
+        service=_summarize(SampleSeries(samples, _is_ranked, _read_service)),
+        failure=summarize(SampleSeries(samples, _is_failure, lambda block: block["last_ns"] - block["intended_ns"])),
+        connect=summarize(connect) if connect.count else None,
+        intervals=known,
     )
 
 
-def _summarize(times: Times) -> Quantiles:
+def _summarize(times: SampleSeries) -> Quantiles:
     """Return the quantiles, null those that lie among what was never answered."""
     quantiles = summarize(times)
     known = {
@@ -139,16 +141,8 @@ def _summarize(times: Times) -> Quantiles:
     return Quantiles(**known)
 
 
-def _gather_response(samples: Samples) -> Times:
-    """Return the times from intended send to last byte, in the order of the intended sends.
-
-    Neighbours in that order are alike, which intervals take into account; where there are millions, the order of their ends is
-    near enough, and half the memory.
-    """
-    times = gather(samples, _is_ranked, lambda block: _or_forever(block, block["last_ns"] - block["intended_ns"]))
-    if len(times) > _MOST_SORTED:
-        return times
-    return times[np.argsort(gather(samples, _is_ranked, lambda block: block["intended_ns"]), kind="stable")]
+def _read_response(block: Samples) -> Times:
+    return _or_forever(block, block["last_ns"] - block["intended_ns"])
 
 
 def _read_service(block: Samples) -> Times:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.load.quantiles import Times
 from seatrial.load.samples import SAMPLE, Samples
+from seatrial.load.selection import Selection, Values
 
 BLOCK: Final = 1 << 16
 
@@ -34,13 +35,69 @@ def read_blocks(samples: Samples) -> Iterator[Samples]:
             yield samples[begin : begin + count]
 
 
-def gather(samples: Samples, choose: Choice, read: Reading) -> Times:
-    """Return what `read` makes of the records that `choose` picks; nanoseconds, in the order of the records."""
-    count = sum(int(np.count_nonzero(choose(block))) for block in read_blocks(samples))
-    gathered = np.empty(count, np.int64)
-    filled = 0
-    for block in read_blocks(samples):
-        values = read(block[choose(block)])
-        gathered[filled : filled + len(values)] = values
-        filled += len(values)
-    return gathered
+class SampleSeries:
+    """What is read of chosen records, in the order of their intended sends, those due together in the order of the records.
+
+    Records stand in the order in which requests ended. They are not sorted but read again, since of the order no more is ever
+    asked than where stretches of it begin.
+
+    Args:
+        samples: all records.
+        choose: which of a block belong to it.
+        measure: what is read of each of a block, chosen or not, nanoseconds.
+    """
+
+    def __init__(self, samples: Samples, choose: Choice, measure: Reading) -> None:
+        self._samples = samples
+        self._choose = choose
+        self._measure = measure
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._selection.count
+
+    def select(self, places: Sequence[int]) -> list[int]:
+        """Return the values at these places of the ascending order, from 0."""
+        return self._selection.select(places)
+
+    def read(self) -> Iterator[Values]:
+        """Return all of them in blocks, in the order of the records."""
+        for block in read_blocks(self._samples):
+            yield self._measure(block)[self._choose(block)]
+
+    def number(self, length: int) -> Iterator[tuple[Values, Values]]:
+        """Return all of them in blocks, and beside each the stretch of so many neighbours that it is in, from 0."""
+        firsts = np.array(self._due.select(range(length, self.count, length)), np.int64)
+        edges = np.unique(firsts)
+        stretches = np.concatenate([[0], np.searchsorted(firsts, edges, side="right")])
+        # Of requests that are due just when a stretch begins, some may still belong to the one before: these are counted off.
+        places = np.cumsum(
+            sum((_count_between(edges, block) for block in self._read_due()), np.zeros(len(edges), np.int64))
+        )
+        for times, due in zip(self.read(), self._read_due(), strict=True):
+            intervals = np.searchsorted(edges, due, side="right")
+            numbers = stretches[intervals]
+            is_edge = np.isin(due, edges)
+            for edge in np.unique(intervals[is_edge]) - 1:
+                tied = np.flatnonzero(due == edges[edge])
+                numbers[tied] = (places[edge] + np.arange(len(tied))) // length
+                places[edge] += len(tied)
+            yield times, numbers
+
+    @cached_property
+    def _selection(self) -> Selection:
+        return Selection(self.read)
+
+    @cached_property
+    def _due(self) -> Selection:
+        return Selection(self._read_due)
+
+    def _read_due(self) -> Iterator[Values]:
+        for block in read_blocks(self._samples):
+            yield block["intended_ns"][self._choose(block)]
+
+
+def _count_between(edges: Values, due: Values) -> Values:
+    """Return how many are below the first edge, from there on below the second, and so on."""
+    return np.bincount(np.searchsorted(edges, due, side="right"), minlength=len(edges) + 1)[:-1]

@@ -5,17 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from seatrial.load.objectives import QUANTILES, Objectives
-from seatrial.load.quantiles import FEWEST, FOREVER_NS, Times, find_interval, find_quantile, find_share_interval
+from seatrial.load.quantiles import (
+    FEWEST,
+    FOREVER_NS,
+    Times,
+    count_above,
+    find_interval,
+    find_quantile,
+    find_share_above,
+)
 from seatrial.load.result import Judgement, LoadResult, ObjectiveVerdict, Status
+from seatrial.load.series import Series, as_series
 
 RATE_ALLOWED: Final = 0.05
 """A schedule that is drawn has a little less or more than the rate that was asked for."""
 
 
-def judge(result: LoadResult, ranked_ns: Times, objectives: Objectives, confidence: float = 0.95) -> Judgement:
+def judge(result: LoadResult, ranked_ns: Times | Series, objectives: Objectives, confidence: float = 0.95) -> Judgement:
     """Return whether each objective was kept.
 
     What was found decides, as it stands; `sure` says whether its interval leaves any doubt. Nothing is decided by an invalid
@@ -24,17 +32,19 @@ def judge(result: LoadResult, ranked_ns: Times, objectives: Objectives, confiden
 
     Args:
         result: of the run.
-        ranked_ns: response times of all its requests, failures as `FOREVER_NS` (`ranking.rank_requests`).
+        ranked_ns: response times of all its requests in the order of the intended sends, failures as `FOREVER_NS`
+            (`ranking.rank_requests`).
         objectives: what is asked.
         confidence: of the intervals; after an early stop that of its `StopVerdict`.
     """
+    ranked = as_series(ranked_ns)
     verdicts = [
-        _judge_quantile(ranked_ns, name, p, objectives.bounds_ms[p], confidence)
+        _judge_quantile(ranked, name, p, objectives.bounds_ms[p], confidence)
         for name, p in QUANTILES.items()
         if p in objectives.bounds_ms
     ]
     if objectives.error_rate is not None:
-        verdicts.append(_judge_errors(ranked_ns, objectives.error_rate, confidence))
+        verdicts.append(_judge_errors(ranked, objectives.error_rate, confidence))
     if objectives.rate is not None:
         verdicts.append(_judge_rate(result, objectives.rate))
     verdicts = [_withdraw(each, result, objectives) for each in verdicts]
@@ -44,17 +54,17 @@ def judge(result: LoadResult, ranked_ns: Times, objectives: Objectives, confiden
     return Judgement(status=status, valid=result.valid, verdicts=tuple(verdicts), message=message)
 
 
-def _judge_quantile(ranked_ns: Times, name: str, p: float, bound_ms: float, confidence: float) -> ObjectiveVerdict:
-    quantile = find_quantile(ranked_ns, p)
-    shown = f"p{p * 100:g} of all {len(ranked_ns)} requests"
+def _judge_quantile(ranked: Series, name: str, p: float, bound_ms: float, confidence: float) -> ObjectiveVerdict:
+    quantile = find_quantile(ranked, p)
+    shown = f"p{p * 100:g} of all {ranked.count} requests"
     if quantile is None:
         message = f"{shown} cannot be told, at least {FEWEST[p]} are needed"
         return ObjectiveVerdict(name=name, bound=bound_ms, found=None, status="undecided", sure=False, message=message)
-    failed = int(np.count_nonzero(ranked_ns >= FOREVER_NS))
+    failed = count_above(ranked, FOREVER_NS - 1)
     shown += f", {failed} failed," if failed else ""
     found_ms = quantile / 1e6 if quantile < FOREVER_NS else None
     met = found_ms is not None and found_ms <= bound_ms
-    interval = find_interval(ranked_ns, p, confidence)
+    interval = find_interval(ranked, p, confidence)
     sure = interval is not None and (interval.high * 1e3 <= bound_ms if met else interval.low * 1e3 > bound_ms)
     what = "lies among the failures" if found_ms is None else f"is {found_ms:.4g} ms"
     doubt = "" if sure else ", but its interval is on both sides" if interval else ", but how surely is not known"
@@ -68,11 +78,10 @@ def _judge_quantile(ranked_ns: Times, name: str, p: float, bound_ms: float, conf
     )
 
 
-def _judge_errors(ranked_ns: Times, bound: float, confidence: float) -> ObjectiveVerdict:
-    count, failures = len(ranked_ns), ranked_ns >= FOREVER_NS
-    failed = int(np.count_nonzero(failures))
+def _judge_errors(ranked: Series, bound: float, confidence: float) -> ObjectiveVerdict:
+    count, failed = ranked.count, count_above(ranked, FOREVER_NS - 1)
     rate = failed / count if count else None
-    interval = find_share_interval(failures, confidence)
+    interval = find_share_above(ranked, FOREVER_NS - 1, confidence)
     met = rate is not None and rate <= bound
     sure = interval is not None and (interval[1] <= bound if met else interval[0] > bound)
     return ObjectiveVerdict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,9 @@ class MachineUse:
     steal_share: float | None = None
     """Part of all CPU time that the hypervisor gave to other machines."""
     runnable: float | None = None
-    """Median number of processes that run or wait for a CPU, of readings 100 ms apart."""
+    """Median number of processes that run or wait for a CPU, of readings 100 ms apart; the one that reads is among them."""
+    cpus: int | None = None
+    """Of the whole machine."""
     client_waited_s: float | None = None
     """Seconds that the client was ready to run and no CPU was free (schedstat)."""
 
@@ -57,7 +60,7 @@ class MachineGauge:
             steal = (ended[1] - self._began[1]) / max(ended[0] - self._began[0], 1)
         middle = sorted(self._runnable)[len(self._runnable) // 2] if self._runnable else None
         waited = None if self._waited_ns is None else self._waited_ns / 1e9
-        self.use = MachineUse(steal_share=steal, runnable=middle, client_waited_s=waited)
+        self.use = MachineUse(steal_share=steal, runnable=middle, cpus=os.cpu_count(), client_waited_s=waited)
 
     def _watch(self) -> None:
         first_ns = latest_ns = self._waited_ns

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.load.result import Interval, Quantiles
+from seatrial.load.series import Series, as_series
 
 Times = npt.NDArray[np.int64]
 """Nanoseconds, shape (samples,)."""
@@ -27,37 +29,31 @@ _ALIKE_FACTOR = 1.5
 _BURSTS_PER_DEGREE = 3
 
 
-def find_quantile(times: Times, p: float) -> int | None:
+def find_quantile(times: Times | Series, p: float) -> int | None:
     """Return the quantile, nanoseconds: the smallest sample that at least the share `p` of them does not exceed.
 
     That is numpy's `inverted_cdf`, definition 1 of Hyndman and Fan, Sample Quantiles in Statistical Packages (1996): always a
     sample, never a mean of two. None when there are fewer samples than `FEWEST` says.
     """
-    if len(times) < FEWEST.get(p, math.ceil(10 / (1 - p))):
-        return None
-    place = max(math.ceil(p * len(times) - 1e-9) - 1, 0)
-    return int(np.partition(times, place)[place])
+    return _find_quantiles(as_series(times), (p,))[p]
 
 
-def summarize(times: Times) -> Quantiles:
+def summarize(times: Times | Series) -> Quantiles:
     """Return the quantiles of `times`, in seconds."""
-    ordered = np.sort(times)
-
-    def read(p: float) -> float | None:
-        enough = len(ordered) >= FEWEST[p]
-        return int(ordered[math.ceil(p * len(ordered) - 1e-9) - 1]) / 1e9 if enough else None
-
+    # The largest is the quantile that no sample exceeds.
+    found = _find_quantiles(as_series(times), (*FEWEST, 1.0))
+    seconds = {p: None if value is None else value / 1e9 for p, value in found.items()}
     return Quantiles(
-        p50=read(0.5),
-        p90=read(0.9),
-        p95=read(0.95),
-        p99=read(0.99),
-        p99_9=read(0.999),
-        max=int(ordered[-1]) / 1e9 if len(ordered) else None,
+        p50=seconds[0.5],
+        p90=seconds[0.9],
+        p95=seconds[0.95],
+        p99=seconds[0.99],
+        p99_9=seconds[0.999],
+        max=seconds[1.0],
     )
 
 
-def find_interval(times_in_order: Times, p: float, confidence: float = 0.95) -> Interval | None:
+def find_interval(times_in_order: Times | Series, p: float, confidence: float = 0.95) -> Interval | None:
     """Return a confidence interval of a quantile, seconds, for samples in the order in which they were taken.
 
     Neighbours are alike (a queue that is long stays long for a while), so the variance of the share above the quantile is
@@ -66,25 +62,28 @@ def find_interval(times_in_order: Times, p: float, confidence: float = 0.95) -> 
     None when there are too few samples, or so few that an end would lie beyond the largest or the smallest of them. What
     did not happen within the samples, such as a stall that comes once in twice their time, no interval can know of.
     """
-    count = len(times_in_order)
-    if find_quantile(times_in_order, p) is None or count < _BATCHES**2:
-        return None
-    # Bursts that reach the tail are few; how long they last is known better from those that reach a little less far.
-    levels = dict.fromkeys((p, max(1 - 5 * (1 - p), 0.5), max(1 - 25 * (1 - p), 0.5)))
-    quantiles = [find_quantile(times_in_order, level) or 0 for level in levels]
-    inflation = max(_find_inflation(times_in_order > each) for each in quantiles)
-    effective = count / inflation
-    beyond = effective * min(p, 1 - p)
-    if beyond < _FEWEST_BEYOND:
-        return None
-    score = _student(confidence, min(_BATCHES - 1, beyond / _BURSTS_PER_DEGREE))
-    centre = (p + score**2 / (2 * effective)) / (1 + score**2 / effective)
-    half = score * math.sqrt(p * (1 - p) / effective + score**2 / (4 * effective**2)) / (1 + score**2 / effective)
-    low, high = math.floor((centre - half) * count), math.ceil((centre + half) * count)
-    if low < 1 or high >= count - 1:
-        return None
-    ordered = np.partition(times_in_order, (low, high))
-    return Interval(low=int(ordered[low]) / 1e9, high=int(ordered[high]) / 1e9, confidence=confidence)
+    return find_intervals(times_in_order, (p,), confidence)[p]
+
+
+def find_intervals(
+    times_in_order: Times | Series, shares: Sequence[float], confidence: float = 0.95
+) -> dict[float, Interval | None]:
+    """Return the confidence interval of each of several quantiles (see `find_interval`), which takes fewer readings."""
+    series = as_series(times_in_order)
+    found = dict[float, Interval | None].fromkeys(shares)
+    told = [p for p in shares if _find_place(series.count, p) is not None]
+    if series.count < _BATCHES**2 or not told:
+        return found
+    quantiles = _find_quantiles(series, tuple(level for p in told for level in _list_levels(p)))
+    inflations = dict(zip(quantiles, _find_inflations(series, [each or 0 for each in quantiles.values()]), strict=True))
+    ranks = {
+        p: _find_ranks(series.count, p, max(inflations[level] for level in _list_levels(p)), confidence) for p in told
+    }
+    known = {p: ends for p, ends in ranks.items() if ends is not None}
+    ends_ns = iter(series.select([place for ends in known.values() for place in ends]))
+    for p in known:
+        found[p] = Interval(low=next(ends_ns) / 1e9, high=next(ends_ns) / 1e9, confidence=confidence)
+    return found
 
 
 def find_share_interval(flags_in_order: npt.NDArray[np.bool_], confidence: float = 0.95) -> tuple[float, float] | None:
@@ -94,28 +93,81 @@ def find_share_interval(flags_in_order: npt.NDArray[np.bool_], confidence: float
     volume 2, 1987, 2.3), wider than a binomial one and right for few and for none, with so many samples less as neighbours
     are alike. None when there are too few samples.
     """
-    count = len(flags_in_order)
+    return find_share_above(flags_in_order.astype(np.int64), 0, confidence)
+
+
+def find_share_above(
+    times_in_order: Times | Series, bound_ns: int, confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """Return a confidence interval of the share of times above a bound: see `find_share_interval`."""
+    series = as_series(times_in_order)
+    count = series.count
     if count < _BATCHES**2:
         return None
-    found = int(np.count_nonzero(flags_in_order))
+    found = count_above(series, bound_ns)
     rarer = min(found, count - found)
-    inflation = _find_inflation(flags_in_order)
+    (inflation,) = _find_inflations(series, [bound_ns])
     score, bursts = _student(confidence, _BATCHES - 1), rarer / inflation
     low = _find_poisson_bound(bursts, -score) * inflation / count if rarer else 0.0
     high = min(_find_poisson_bound(bursts + 1, score) * inflation / count, 1.0)
     return (low, high) if rarer == found else (1 - high, 1 - low)
 
 
+def count_above(times: Times | Series, bound_ns: int) -> int:
+    """Return how many times are above a bound."""
+    return sum(int(np.count_nonzero(block > bound_ns)) for block in as_series(times).read())
+
+
+def _find_place(count: int, p: float) -> int | None:
+    """Return where the quantile stands in the ascending order; None when there are too few samples to tell it."""
+    fewest = 1 if p == 1 else FEWEST.get(p) or math.ceil(10 / (1 - p))
+    if count < fewest:
+        return None
+    return max(math.ceil(p * count - 1e-9) - 1, 0)
+
+
+def _find_quantiles(series: Series, shares: Sequence[float]) -> dict[float, int | None]:
+    found = {p: _find_place(series.count, p) for p in shares}
+    places = {p: place for p, place in found.items() if place is not None}
+    return {**found, **dict(zip(places, series.select(list(places.values())), strict=True))}
+
+
+def _list_levels(p: float) -> tuple[float, ...]:
+    """Bursts that reach the tail are few; how long they last is known better from those that reach a little less far."""
+    return (p, max(1 - 5 * (1 - p), 0.5), max(1 - 25 * (1 - p), 0.5))
+
+
+def _find_ranks(count: int, p: float, inflation: float, confidence: float) -> tuple[int, int] | None:
+    """Return the places, in the ascending order, of the ends of the interval of a quantile."""
+    effective = count / inflation
+    beyond = effective * min(p, 1 - p)
+    if beyond < _FEWEST_BEYOND:
+        return None
+    score = _student(confidence, min(_BATCHES - 1, beyond / _BURSTS_PER_DEGREE))
+    centre = (p + score**2 / (2 * effective)) / (1 + score**2 / effective)
+    half = score * math.sqrt(p * (1 - p) / effective + score**2 / (4 * effective**2)) / (1 + score**2 / effective)
+    low, high = math.floor((centre - half) * count), math.ceil((centre + half) * count)
+    return None if low < 1 or high >= count - 1 else (low, high)
+
+
 def _find_poisson_bound(events: float, score: float) -> float:
     return events * max(1 - 1 / (9 * events) + score / (3 * math.sqrt(events)), 0.0) ** 3
 
 
-def _find_inflation(flags_in_order: npt.NDArray[np.bool_]) -> float:
-    """Return how much less the samples tell of the share that is true than as many independent ones would, 1 or more."""
-    length = len(flags_in_order) // _BATCHES
-    batches = flags_in_order[: length * _BATCHES].reshape(_BATCHES, length).mean(axis=1)
-    mean = float(flags_in_order.mean())
-    alike = float(batches.var(ddof=1)) * length / max(mean * (1 - mean), 1.0 / len(flags_in_order))
+def _find_inflations(series: Series, bounds_ns: Sequence[int]) -> list[float]:
+    """Return how much less the samples tell of the share above each bound than independent ones would, 1 or more."""
+    length = series.count // _BATCHES
+    above = np.zeros((len(bounds_ns), _BATCHES + 1), np.int64)
+    for times, batches in series.number(length):
+        # What is left over is no batch, and belongs to the mean of all.
+        places = np.minimum(batches, _BATCHES)
+        above += [np.bincount(places[times > bound_ns], minlength=_BATCHES + 1) for bound_ns in bounds_ns]
+    return [_find_inflation(row[:-1] / length, int(row.sum()), series.count) for row in above]
+
+
+def _find_inflation(batches: npt.NDArray[np.float64], found: int, count: int) -> float:
+    mean = found / count
+    alike = float(batches.var(ddof=1)) * (count // _BATCHES) / max(mean * (1 - mean), 1.0 / count)
     return 1 + _ALIKE_FACTOR * max(alike - 1, 0.0)
 
 
@@ -127,8 +179,3 @@ def _student(confidence: float, degrees: float) -> float:
     first = (z**3 + z) / 4
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     return float(z + first / degrees + second / degrees**2)
-
-
-def as_times(values: npt.NDArray[Any]) -> Times:
-    """Return a column of samples as an array of its own."""
-    return np.ascontiguousarray(values, dtype=np.int64)

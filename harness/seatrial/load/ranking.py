@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
-from seatrial.load.blocks import gather
+from seatrial.load.blocks import SampleSeries
 from seatrial.load.quantiles import FOREVER_NS, Times
 from seatrial.load.samples import SUCCESSES, Samples
 
-_MOST_SORTED: Final = 2_000_000
 
-
-def rank_requests(samples: Samples) -> Times:
-    """Return response times of all requests of the window, `FOREVER_NS` where it was not answered right; nanoseconds.
-
-    They stand in the order of the intended sends; where there are millions, in the order of their ends, which is near enough.
-    """
-    times = gather(samples, lambda block: block["phase"] == 0, _read_times)
-    if len(times) > _MOST_SORTED:
-        return times
-    intended = gather(samples, lambda block: block["phase"] == 0, lambda block: block["intended_ns"])
-    return times[np.argsort(intended, kind="stable")]
+def rank_requests(samples: Samples) -> SampleSeries:
+    """Return response times of all requests of the window, `FOREVER_NS` where it was not answered right; nanoseconds."""
+    return SampleSeries(samples, lambda block: block["phase"] == 0, _read_times)
 
 
 def rank_so_far(samples: Samples, due_ns: Times, until_ns: int) -> Times:

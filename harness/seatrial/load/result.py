@@ -115,6 +115,15 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         bool | None, Meta(description="response times were level before the window; null when nobody looked")
     ] = None
     warm_up: Annotated[str, Meta(description="what was found of the warm-up, in words; empty when nobody looked")] = ""
+    window_stationary: Annotated[
+        bool | None,
+        Meta(
+            description="response times were level over the window; null when that cannot be told, or the run is invalid"
+        ),
+    ] = None
+    window_course: Annotated[
+        str, Meta(description="what was found of that, in words; empty when nobody looked, or the run is invalid")
+    ] = ""
     ended: Annotated[
         str, Meta(description="why the window ended early, narrow: … or decided: …; empty when it had its whole length")
     ] = ""

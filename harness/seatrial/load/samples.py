@@ -16,8 +16,6 @@ NEVER: Final = -1
 """A time that never came."""
 NO_ANSWER: Final = 0xFFFF_FFFF
 """`answer` of a request that got no whole body."""
-
-
 NO_CONNECTION: Final = 0xFFFF_FFFF
 """`connection` of a request that got none."""
 

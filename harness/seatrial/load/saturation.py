@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.load.blocks import gather, read_blocks
+from seatrial.load.blocks import SampleSeries, read_blocks
 from seatrial.load.driver import PacerRun
 from seatrial.load.result import Reason
 from seatrial.load.samples import Outcome, Samples
@@ -87,9 +87,10 @@ def _follow(samples: Samples, window: Window) -> tuple[Counts, Counts, int]:
 def _median_time(samples: Samples, window: Window, begin: float, end: float) -> float:
     """Return the median of what requests due in a part of the window took, however they ended; nanoseconds."""
     begin_ns, end_ns = window.at(begin), window.at(end)
-    took = gather(
+    took = SampleSeries(
         samples,
         lambda block: (block["phase"] == 0) & (block["intended_ns"] >= begin_ns) & (block["intended_ns"] < end_ns),
         lambda block: block["last_ns"] - block["intended_ns"],
     )
-    return float(np.median(took)) if len(took) else 0.0
+    middle = ((took.count - 1) // 2, took.count // 2)
+    return sum(took.select(middle)) / 2 if took.count else 0.0

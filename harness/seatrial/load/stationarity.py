@@ -1,4 +1,4 @@
-"""Whether a warm-up has come to an end: response times that are level, by a test and not by a fixed time."""
+"""Whether response times are level, by a test: at the end of a warm-up, not after a fixed time, and over a window afterwards."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ BOUNDED: Final = 0.1
 # Student's t with 10 degrees of freedom: at 80 %, so that a change is seen soon, and at 90 %, so that none is overlooked.
 _VISIBLE = 1.4
 _EXCLUDED = 1.8
+# At 99 %: of a run that is over nothing is gained by seeing a change soon.
+_SURE = 3.2
+# Of a beginning that is chosen where it differs most.
+_SURE_OF_CHOSEN = 5.0
+# Of all requests: fewer have no part in a p99.
+_SMALLEST_BEGINNING = 0.01
 
 Floats = npt.NDArray[np.float64]
 
@@ -99,6 +105,43 @@ def judge_warm_up(
     return WarmUpVerdict(over=over, stationary=False, elapsed_s=elapsed_s, requests=len(took_ns), message=message)
 
 
+class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the response times of a whole window have come to."""
+
+    stationary: Annotated[bool | None, Meta(description="they were level; null when that cannot be told")]
+    message: str
+
+
+def judge_window(ends_ns: Times, took_ns: Times, *, elapsed_s: float) -> WindowVerdict:
+    """Return whether response times were level over a window that is over.
+
+    The same line as in a warm-up, over all requests, and the same beginning that is cut off. This is looked at once, and what
+    comes of it is a remark on a result, so a change counts when it is over 5 % and visible at 99 %: the line's, or that between
+    the beginning, when it has 1 % of all requests or more, and the rest. Of 200 level windows of 30 s at 300 requests a second
+    0 to 4 were taken for changing, by the laws of scripts/measure_warm_up.py.
+
+    Args:
+        ends_ns: when requests ended, nanoseconds after the window began, shape (requests,), in any order.
+        took_ns: what each took, nanoseconds, shape (requests,).
+        elapsed_s: seconds of the window.
+    """
+    limits = WarmUpLimits()
+    order = np.argsort(ends_ns, kind="stable")
+    series = _Series(ends_ns=ends_ns[order], took_ns=took_ns[order], elapsed_s=elapsed_s)
+    if not _is_enough(series, limits):
+        return WindowVerdict(stationary=None, message=series.describe_want(limits))
+    whole, *later = series.list_stretches()
+    if abs(whole.change) > max(LEVEL, _SURE * whole.error) or (later and series.is_beginning_apart(later[0])):
+        level = next((each for each in later if series.is_level(each, limits)), None)
+        found = (
+            series.describe_change((later or [whole])[-1], limits) if level is None else series.describe_level(level)
+        )
+        return WindowVerdict(stationary=False, message=found)
+    if whole.is_bounded or elapsed_s >= limits.patience_s:
+        return WindowVerdict(stationary=True, message=series.describe_level(whole))
+    return WindowVerdict(stationary=None, message=series.describe_change(whole, limits))
+
+
 def _is_enough(series: _Series, limits: WarmUpLimits) -> bool:
     return series.elapsed_s >= limits.minimum_s and len(series.took_ns) >= max(limits.fewest, GROUPS * BATCH)
 
@@ -143,6 +186,16 @@ class _Series:
         if stretch.is_moving or len(self.took_ns) - stretch.begin < limits.fewest:
             return False
         return stretch.is_bounded or self.elapsed_s - self.since_s(stretch) >= limits.patience_s
+
+    def is_beginning_apart(self, rest: _Stretch) -> bool:
+        """Return whether what comes before a stretch differs from it by more than its own groups differ from one another."""
+        if rest.begin < _SMALLEST_BEGINNING * len(self.took_ns):
+            return False
+        logs = np.log(np.maximum(self.took_ns, 1))
+        size = (len(logs) - rest.begin) // GROUPS
+        means = logs[len(logs) - size * GROUPS :].reshape(GROUPS, size).mean(axis=1)
+        error = float(means.std(ddof=1)) * math.sqrt(size / rest.begin + 1 / GROUPS)
+        return abs(float(logs[: rest.begin].mean() - means.mean())) > max(LEVEL, _SURE_OF_CHOSEN * error)
 
     def since_s(self, stretch: _Stretch) -> float:
         return int(self.ends_ns[stretch.begin]) / 1e9 if stretch.begin else 0.0

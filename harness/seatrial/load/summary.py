@@ -39,21 +39,13 @@ def _list_lines(result: LoadResult, url: str) -> Iterator[str]:
         low_ms, high_ms = interval.low * 1e3, interval.high * 1e3
         yield f"response time {name} is within {low_ms:.2f} and {high_ms:.2f} ms ({interval.confidence * 100:.4g} % confidence)"
     yield ""
-    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in result.outcomes.items())
-    compared = (
-        "every answer was compared with the model's own"
-        if result.checked
-        else "answers were not compared with anything"
-    )
-    yield f"{result.requests} requests: {counts or 'none'}; {compared}"
-    if result.mixed_up:
-        yield f"{result.mixed_up} answers are another request's"
-    for example in result.examples:
-        yield f"  {example}"
+    yield from _list_answers(result)
     yield _render_rate(result)
     if result.mode == "open" and result.dispatch_lag_s.p50 is not None:
         lag = {"p50": result.dispatch_lag_s.p50, "p99": result.dispatch_lag_s.p99, "max": result.dispatch_lag_s.max}
         yield "sent late by " + ", ".join(f"{name} {s * 1e3:.3f} ms" for name, s in lag.items() if s is not None)
+    if result.window_stationary is False:
+        yield f"remark: response times were not level over the window: {result.window_course}"
     if result.judgement is not None:
         for verdict in result.judgement.verdicts:
             yield f"objective {verdict.name} {verdict.status}: {verdict.message}"

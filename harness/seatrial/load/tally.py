@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.load.histogram import BOUND_NS, Histogram
+from seatrial.load.lateness import measure_lags
 from seatrial.load.quantiles import Times
 from seatrial.load.samples import NEVER, SUCCESSES, Outcome, Samples
-from seatrial.load.validity import measure_lags
 
 UNANSWERED: Final = (int(Outcome.CENSORED), int(Outcome.TIMED_OUT))
 """Outcomes of requests that rank above all answers: beyond, in the series of response and service times."""

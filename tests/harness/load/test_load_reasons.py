@@ -125,6 +125,85 @@ def test_time_that_the_hypervisor_took_is_no_measurement() -> None:
     assert codes(make_run(CALM), machine=MachineUse(steal_share=0.01)) == []
 
 
+def make_quick(*, lag_us: int, reading_us: int) -> Samples:
+    """Return samples of answers in 0.2 ms, of a client that takes so long to send what is due and to read what came."""
+    samples = CALM.copy()
+    samples["sent_ns"] = samples["intended_ns"] + lag_us * 1000
+    samples["last_ns"] = samples["sent_ns"] + 200_000
+    samples["first_ns"] = samples["last_ns"] - reading_us * 1000
+    return samples
+
+
+def count_apart(samples: Samples, apart_us: int) -> dict[str, Any]:
+    """Return what a gauge shows that counts each request so much longer than its record tells."""
+    return {"in_flight_area_ns": int((samples["last_ns"] - samples["sent_ns"] + apart_us * 1000).sum())}
+
+
+@pytest.mark.parametrize(
+    ("lag_us", "reading_us", "waited_s", "apart_us", "agrees"),
+    [
+        (5, 5, 0.0, 19, True),
+        (5, 5, 0.0, 30, False),
+        (5, 5, 0.0, -30, False),
+        # Of a client with cold caches, which takes its time for everything.
+        (40, 35, 0.0, 50, True),
+        (40, 35, 0.0, 60, False),
+        # One alone says nothing of it: sends that wait for a loop, answers in pieces.
+        (900, 5, 0.0, 30, False),
+        (5, 150, 0.0, 30, False),
+        # Of one that waits for a CPU, while it spins, as long again as it has one.
+        (15, 15, 20.0, 50, True),
+        (15, 15, 20.0, 80, False),
+        # However slow it is.
+        (200, 100, 0.0, 150, False),
+    ],
+)
+def test_gauge_and_records_may_be_as_far_apart_as_this_client_takes_for_some_instructions(
+    lag_us: int, reading_us: int, waited_s: float, apart_us: int, agrees: bool
+) -> None:
+    samples = make_quick(lag_us=lag_us, reading_us=reading_us)
+    run = make_run(samples, done={**count_apart(samples, apart_us), "spun_s": 18.0 + waited_s})
+
+    assert codes(run, machine=MachineUse(client_waited_s=waited_s)) == ([] if agrees else ["littles-law"])
+
+
+WAITING = {"cpu_s": 19.0, "spun_s": 10.0}
+CROWD = MachineUse(runnable=6, cpus=2, client_waited_s=3.0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "machine", "done", "plan", "found"),
+    [
+        # It waited 3 of 22 s that it was awake, of which it was at work for 12: 8 % of the time.
+        (A_LITTLE_LATE, CROWD, WAITING, {}, True),
+        # Nobody waits for such sends: in a closed loop the wait itself is the harm.
+        (CALM, CROWD, WAITING, {"mode": "closed"}, True),
+        # All was sent in time, whoever else was there.
+        (CALM, CROWD, WAITING, {}, False),
+        # As many as there are CPUs, the one that reads and the one that spins left out.
+        (A_LITTLE_LATE, MachineUse(runnable=3, cpus=2, client_waited_s=3.0), WAITING, {}, False),
+        (A_LITTLE_LATE, MachineUse(runnable=6, cpus=8, client_waited_s=3.0), WAITING, {}, False),
+        # A crowd that it comes before.
+        (A_LITTLE_LATE, MachineUse(runnable=60, cpus=2, client_waited_s=0.1), WAITING, {}, False),
+        # It waits while it spins, and nothing is due then.
+        (A_LITTLE_LATE, CROWD, {"cpu_s": 17.0, "spun_s": 19.0}, {}, False),
+        (A_LITTLE_LATE, MachineUse(client_waited_s=3.0), WAITING, {}, False),
+        # So long that it needs no other sign.
+        (CALM, MachineUse(client_waited_s=8.0), WAITING, {}, True),
+        # It spun by the clock, and had a CPU for half of that time.
+        (CALM, MachineUse(client_waited_s=10.0), {"cpu_s": 8.0, "spun_s": 12.0}, {}, True),
+    ],
+)
+def test_a_client_that_waits_for_a_cpu_among_many_is_saturated(
+    samples: Samples, machine: MachineUse, done: dict[str, Any], plan: dict[str, Any], found: bool
+) -> None:
+    reasons = analyse(make_run(samples, done=done, **plan), machine=machine).reasons
+
+    assert [reason.code for reason in reasons] == (["client-saturated"] if found else [])
+    if found and machine is CROWD:
+        assert "4 processes wanted one of 2 CPUs in the median, it waited 8% of the time" in reasons[0].message
+
+
 @pytest.mark.parametrize("samples", [CALM, A_LITTLE_LATE, CONNECTING, draw_queue(0.7), draw_queue(0.5, stall_s=1.0)])
 def test_a_good_run_has_figures_and_no_reasons(samples: Samples) -> None:
     result = analyse(make_run(samples))

@@ -1,0 +1,77 @@
+"""Whether the client had the CPU that it takes to measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from seatrial.load.driver import PacerRun
+from seatrial.load.lateness import QUIETER, Lateness
+from seatrial.load.machine import MachineUse
+from seatrial.load.plan import Done
+from seatrial.load.result import Reason
+
+LAG_NS: Final = 5_000_000
+"""For half of the ticks: the loop is five of its own timer's steps (libuv counts milliseconds) behind all the time."""
+STALL_NS: Final = 50_000_000
+"""For 1 % of the ticks, and for two at least: one hiccup of a machine is what the late sends tell of, when it matters."""
+FEWEST_TICKS: Final = 10
+BUSY_ALLOWED: Final = 0.9
+STEAL_ALLOWED: Final = 0.05
+WAIT_ALLOWED: Final = 0.1
+CROWDED_WAIT_ALLOWED: Final = 0.05
+"""Where the machine's run queue says why it waits, and late sends that it does harm."""
+CROWDED_LATE_ALLOWED: Final = 0.001
+
+
+def find_saturated_client(run: PacerRun, machine: MachineUse, lateness: Lateness | None) -> Iterator[Reason]:
+    """Return that the client could not measure, and by what that shows, if so."""
+    found = [*_find_lag(run.done), *_find_want_of_cpu(run.done, machine, lateness)]
+    if found:
+        yield Reason(code="client-saturated", message=f"the client could not measure: {'; '.join(found)}", fix=QUIETER)
+
+
+def _find_lag(done: Done) -> Iterator[str]:
+    lag_ns = sorted(done.loop_lag_ns)
+    if len(lag_ns) < FEWEST_TICKS:
+        return
+    middle = lag_ns[len(lag_ns) // 2]
+    stalls = sum(each > STALL_NS for each in lag_ns)
+    if middle > LAG_NS:
+        yield f"its loop was {middle / 1e6:.1f} ms behind in the median, {LAG_NS / 1e6:g} ms are allowed"
+    elif stalls >= max(2, 0.01 * len(lag_ns)):
+        yield (
+            f"its loop came over {STALL_NS / 1e6:g} ms late {stalls} times in {len(lag_ns)}, by up to {lag_ns[-1] / 1e6:.0f} ms"
+        )
+
+
+def _find_want_of_cpu(done: Done, machine: MachineUse, lateness: Lateness | None) -> Iterator[str]:
+    whole_s = max(done.window_end_ns - done.start_ns, 1) / 1e9
+    waited_s = machine.client_waited_s or 0.0
+    # A process that spins is always ready to run, so it waits most while nothing is due: that part is left out. It spins by
+    # the clock, so that what it waited meanwhile is in that time too.
+    awake_s = max(done.cpu_s + waited_s, 1e-9)
+    at_work = max(awake_s - done.spun_s, 0.0) / awake_s
+    busy, waiting = done.cpu_s * at_work / whole_s, waited_s * at_work / whole_s
+    if busy > BUSY_ALLOWED:
+        yield f"it worked {busy:.0%} of the time on its one CPU, {BUSY_ALLOWED:.0%} are allowed"
+    if waiting > WAIT_ALLOWED:
+        yield f"it waited {waiting:.0%} of the time for a CPU, {WAIT_ALLOWED:.0%} are allowed"
+    elif waiting > CROWDED_WAIT_ALLOWED and (lateness is None or lateness.share > CROWDED_LATE_ALLOWED):
+        yield from _find_crowd(done.spun_s / whole_s, waiting, machine, lateness)
+    if (machine.steal_share or 0.0) > STEAL_ALLOWED:
+        yield f"the hypervisor took {machine.steal_share:.0%} of the CPU time, {STEAL_ALLOWED:.0%} are allowed"
+
+
+def _find_crowd(spinning: float, waiting: float, machine: MachineUse, lateness: Lateness | None) -> Iterator[str]:
+    """A run queue alone says nothing of the client: a server may use every CPU, and the client come before it all the same."""
+    if machine.runnable is None or machine.cpus is None:
+        return
+    # The one that reads the run queue is in it, and so is a client that spins.
+    queue = machine.runnable - 1 - spinning
+    if queue > machine.cpus:
+        late = "" if lateness is None else f", and {lateness.share:.1%} of its sends came late"
+        yield (
+            f"{queue:.0f} processes wanted one of {machine.cpus} CPUs in the median, it waited {waiting:.0%} of the time for one "
+            f"among them ({CROWDED_WAIT_ALLOWED:.0%} are allowed then){late}"
+        )

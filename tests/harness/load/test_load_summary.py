@@ -1,0 +1,60 @@
+"""A result as text: what was asked, what came of it, and what was compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from seatrial.load.analysis import NO_FIGURES
+from seatrial.load.result import Lag, LoadResult, Rate
+from seatrial.load.summary import render_load
+
+
+def render(**changes: Any) -> list[str]:
+    known: dict[str, Any] = {
+        "mode": "open",
+        "arrivals": "constant",
+        "valid": True,
+        "saturated": False,
+        "requests": 12,
+        "errors": 1,
+        "wrong": 2,
+        "censored": 0,
+        "rate": Rate(requested=10, scheduled=10.0, achieved=9.0),
+        "response_time_s": NO_FIGURES,
+        "service_time_s": NO_FIGURES,
+        "failure_time_s": NO_FIGURES,
+        "dispatch_lag_s": Lag(p50=None, p99=None, max=None),
+        "duration_s": 1.2,
+        "outcomes": {"answered": 9, "wrong": 2, "timed_out": 1},
+    }
+    return render_load(LoadResult(**{**known, **changes}), "http://127.0.0.1:1/").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("checked", "told"),
+    [(True, "every answer was compared with the model's own"), (False, "answers were not compared with anything")],
+)
+def test_how_many_there_were_and_whether_they_were_compared_is_told_once(checked: bool, told: str) -> None:
+    lines = render(checked=checked)
+
+    assert lines.count(f"12 requests: 9 answered, 2 wrong, 1 timed out; {told}") == 1
+    assert sum("requests: " in line for line in lines) == 1
+
+
+def test_what_is_wrong_with_answers_is_told_once() -> None:
+    lines = render(checked=True, mixed_up=2, examples=("case a: too large", "case b: nothing"))
+    at = lines.index("2 answers are another request's")
+
+    assert lines[at + 1 : at + 3] == ["  case a: too large", "  case b: nothing"]
+    assert sum("case a" in line for line in lines) == 1
+    assert not any("another request's" in line for line in render(checked=True))
+
+
+@pytest.mark.parametrize(("stationary", "shown"), [(False, 1), (True, 0), (None, 0)])
+def test_times_that_were_not_level_are_a_remark_beside_the_verdict(stationary: bool | None, shown: int) -> None:
+    lines = render(window_stationary=stationary, window_course="p50 rose 3 -> 9 ms")
+
+    assert lines.count("remark: response times were not level over the window: p50 rose 3 -> 9 ms") == shown
+    assert lines[-1] == "valid"
