@@ -1,21 +1,16 @@
-"""What `seatrial load` is given, checked before anything is sent."""
+"""What only `seatrial load` is given, checked before anything is sent; the rest is in `seatrial.load.limits`."""
 
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import Final
 
 from seatrial.errors import UnmetRequirementError, UsageError
+from seatrial.load.limits import check_workers
 from seatrial.suggestion import suggest
 
 ENGINES: Final = ("pacer", "locust", "fast-http", "http")
 AUTO: Final = "auto"
-_MAX_SECONDS: Final = 86_400.0
-_MAX_USERS: Final = 10_000
-_MAX_WORKERS: Final = 64
-_MAX_BODY_BYTES: Final = 64 << 20
-_RATELESS: Final = ("ramp:", "steps:", "trace:")
 
 
 def check_engine(engine: str, workers: int, *, open_loop: bool, conducted: bool) -> None:
@@ -27,8 +22,7 @@ def check_engine(engine: str, workers: int, *, open_loop: bool, conducted: bool)
     """
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}.{suggest(engine, ENGINES)}")
-    if not 1 <= workers <= _MAX_WORKERS:
-        raise UsageError(f"--workers is {workers}, 1 to {_MAX_WORKERS} were expected")
+    check_workers(workers)
     if (engine != "pacer" or workers > 1) and importlib.util.find_spec("locust") is None:
         raise UnmetRequirementError(
             "another engine than the pacer, and more than one worker, need Locust, which is not installed",
@@ -53,48 +47,3 @@ def read_warm_up(given: str) -> float | None:
         return float(given)
     except ValueError:
         raise UsageError(f"--warm-up is {given!r}, seconds or {AUTO} were expected") from None
-
-
-def check_choice(rate: float | None, users: int | None, arrivals: str) -> None:
-    """Raise UsageError when both kinds of load are given, or none, or a number of users that is none."""
-    has_rate = rate is not None or arrivals.startswith(_RATELESS)
-    if has_rate == (users is not None):
-        raise UsageError(
-            "both --rate and --users were given, they are two kinds of load"
-            if has_rate
-            else "neither --rate nor --users was given",
-            fix="--rate R for latency under a rate, or --users N for capacity",
-        )
-    if users is not None and not 1 <= users <= _MAX_USERS:
-        raise UsageError(f"--users is {users}, 1 to {_MAX_USERS:,} were expected")
-
-
-def check_seconds(**seconds: float) -> None:
-    """Raise UsageError for seconds that an option cannot have."""
-    for name, value in seconds.items():
-        least = "above 0" if name in {"duration", "timeout"} else "0 or more"
-        if not (0 <= value <= _MAX_SECONDS) or (value == 0 and least == "above 0"):
-            raise UsageError(
-                f"--{name.replace('_', '-')} is {value:g} seconds, {least} and at most {_MAX_SECONDS:g} were expected"
-            )
-
-
-def check_certificates(ca_file: str) -> None:
-    """Raise UsageError when the file of certificates is none."""
-    if ca_file and not Path(ca_file).is_file():
-        raise UsageError(f"the certificates {ca_file!r} are no file")
-
-
-def read_body(given: str) -> bytes:
-    """Return the body that an option means, text or @FILE. Raises UsageError."""
-    if not given.startswith("@"):
-        return given.encode()
-    path = Path(given[1:])
-    if not path.is_file():
-        raise UsageError(f"the body's file {given[1:]!r} is not there, or no file")
-    if path.stat().st_size > _MAX_BODY_BYTES:
-        raise UsageError(f"the body's file {given[1:]!r} is over {_MAX_BODY_BYTES >> 20} MB long")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the body's file {given[1:]!r} cannot be read: {error}") from error

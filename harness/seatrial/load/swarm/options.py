@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from seatrial.errors import UsageError
 from seatrial.load.address import compose_request, resolve
 from seatrial.load.arrivals import Arrivals, Steps
+from seatrial.load.limits import check_certificates, check_kind, check_seconds, check_writable, read_body
 from seatrial.load.plan import Plan
-from seatrial.load.schedules import FORMS, check_positive, make_schedule, parse_arrivals
+from seatrial.load.schedules import FORMS, make_schedule, parse_arrivals
 from seatrial.load.swarm.messages import Order, encode_law
 
-MAX_SECONDS: Final = 86_400.0
-MAX_USERS: Final = 10_000
-_RATELESS: Final = ("ramp:", "steps:", "trace:")
+PREFIX: Final = "--seatrial-"
 
 
 class Parser(Protocol):
@@ -64,18 +61,25 @@ def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[flo
     if not url:
         raise UsageError("there is no URL to put load on", fix="give --host http://127.0.0.1:8080/path")
     duration_s = sum(seconds for _, seconds in stages) if stages else options.seatrial_duration
-    _check_seconds(options, duration_s)
-    if options.seatrial_json and not Path(options.seatrial_json).absolute().parent.is_dir():
-        raise UsageError(
-            f"{options.seatrial_json!r} cannot be written: a file in a directory that is there was expected"
-        )
+    check_seconds(
+        {
+            "duration": duration_s,
+            "timeout": options.seatrial_timeout,
+            "think": options.seatrial_think,
+            "warm-up": options.seatrial_warm_up,
+            "drain": options.seatrial_drain,
+        },
+        prefix=PREFIX,
+    )
+    check_certificates(options.seatrial_ca_file)
+    check_writable(options.seatrial_json)
     law = _read_law(options, duration_s, stages)
     address = resolve(url, allowed=options.seatrial_allow_remote, ca_file=options.seatrial_ca_file)
     request = compose_request(
         address,
         method=options.seatrial_method,
         headers=options.seatrial_header,
-        body=_read_body(options.seatrial_body),
+        body=read_body(options.seatrial_body),
         reconnect=options.seatrial_reconnect,
     )
     plan = Plan(
@@ -109,14 +113,7 @@ def _read_law(options: argparse.Namespace, duration_s: float, stages: Sequence[t
                 "the stages of the shape say the rates", fix="leave out --seatrial-rate and --seatrial-users"
             )
         law: Arrivals = Steps(steps=tuple(stages), poisson=arrivals == "poisson")
-    elif bool(rate) + bool(users) + arrivals.startswith(_RATELESS) != 1:
-        raise UsageError(
-            "one of --seatrial-rate, --seatrial-users and arrivals that bring their rates was expected",
-            fix="--seatrial-rate R for latency under a rate, or --seatrial-users N for capacity",
-        )
-    elif users:
-        if not 1 <= users <= MAX_USERS:
-            raise UsageError(f"--seatrial-users is {users}, 1 to {MAX_USERS:,} were expected")
+    elif not check_kind(rate or None, users or None, arrivals, prefix=PREFIX):
         return None
     else:
         law = parse_arrivals(arrivals, rate or None, duration_s)
@@ -124,27 +121,3 @@ def _read_law(options: argparse.Namespace, duration_s: float, stages: Sequence[t
     if not len(make_schedule(law, duration_s=duration_s, seed=options.seatrial_seed).offsets_ns):
         raise UsageError(f"{law.describe()} for {duration_s:g} s is no request at all", fix="a higher rate")
     return law
-
-
-def _check_seconds(options: argparse.Namespace, duration_s: float) -> None:
-    check_positive("the duration", duration_s)
-    check_positive("--seatrial-timeout", options.seatrial_timeout)
-    given = {
-        "the duration": duration_s,
-        "--seatrial-timeout": options.seatrial_timeout,
-        "--seatrial-think": options.seatrial_think,
-        "--seatrial-warm-up": options.seatrial_warm_up,
-        "--seatrial-drain": options.seatrial_drain,
-    }
-    for name, value in given.items():
-        if not (math.isfinite(value) and 0 <= value <= MAX_SECONDS):
-            raise UsageError(f"{name} is {value:g} seconds, 0 or more and at most {MAX_SECONDS:g} were expected")
-
-
-def _read_body(given: str) -> bytes:
-    if not given.startswith("@"):
-        return given.encode()
-    try:
-        return Path(given[1:]).read_bytes()
-    except OSError as error:
-        raise UsageError(f"the body's file {given[1:]!r} cannot be read: {error}") from error
