@@ -66,7 +66,7 @@ class Pacing:
         self._go: Go | None = None
         self._decided = Event()
         self._stopped = False
-        self._sender: gevent.Greenlet | None = None
+        self._pacer: Pacer | None = None
         self._offsets: Offsets | None = None
         self._start_ns = 0
 
@@ -92,9 +92,8 @@ class Pacing:
         """Send nothing more, and come to an end."""
         self._stopped = True
         self._decided.set()
-        if self._sender is not None:
-            # What Ctrl-C is to a pacer that is run by hand: it is told to stop, and what there is is read.
-            self._sender.kill(KeyboardInterrupt, block=False)
+        if self._pacer is not None:
+            self._pacer.stop()
 
     def take_report(self) -> Report:
         """Return what came since the last report."""
@@ -125,7 +124,10 @@ class Pacing:
             if self._stopped or self._go is None:
                 return End(worker=self.order.worker, failure=describe_stop(told=self._stopped))
             self._start_ns = self._go.start_ns or time.monotonic_ns() + int(LEAD_S * SECOND_NS)
-            done, machine = self._send(pacer, ready, SamplesTail(directory / SAMPLES_FILE))
+            sent = self._send(pacer, ready, SamplesTail(directory / SAMPLES_FILE))
+        if sent is None:
+            return End(worker=self.order.worker, failure=describe_stop())
+        done, machine = sent
         lines = (directory / ANSWERS_FILE).read_bytes().splitlines()
         answers = tuple(msgspec.json.decode(line, type=DistinctAnswer) for line in lines)
         samples = read_samples(directory / SAMPLES_FILE)
@@ -144,17 +146,22 @@ class Pacing:
         )
         return End(worker=self.order.worker, result=result, tally=self._tally.encode())
 
-    def _send(self, pacer: Pacer, ready: Ready, tail: SamplesTail) -> tuple[Done, MachineUse]:
+    def _send(self, pacer: Pacer, ready: Ready, tail: SamplesTail) -> tuple[Done, MachineUse] | None:
+        """Return what the pacer did; None when it was told to stop before it was let go."""
+
         def follow(progress: Progress) -> None:
             self._progress = progress
             self._follow(tail)
 
         with MachineGauge(ready.pid) as machine:
-            self._sender = gevent.getcurrent()
+            # What was told while the gauge began reached no pacer.
+            if self._stopped:
+                return None
+            self._pacer = pacer
             try:
                 done = pacer.run(self._start_ns, follow)
             finally:
-                self._sender = None
+                self._pacer = None
         self._follow(tail)
         return done, machine.use
 
