@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from seatrial.errors import UsageError
+from seatrial.errors import SeatrialError, UsageError
 from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace
 from seatrial.load.driver import PacerRun
@@ -27,14 +27,17 @@ from seatrial.load.swarm.messages import (
     Order,
     Prepared,
     Report,
+    decode_golden,
     decode_law,
     encode_law,
     pack,
     split_order,
     unpack,
+    write_certificates,
 )
 from seatrial.load.swarm.options import add_options, read_order
 from seatrial.load.tally import SERIES, Tally
+from seatrial.model import Case, Manifest, TensorSpec, encode_cases, hash_tree
 
 START_NS = 5_000_000_000_000
 SECONDS = 20
@@ -378,6 +381,82 @@ def test_options_of_a_closed_loop(tmp_path: Path) -> None:
     assert (order.plan.mode, order.plan.users, order.law) == ("closed", 4, None)
     assert order.plan.requests[0].startswith(b"POST / HTTP/1.1\r\n")
     assert order.plan.requests[0].endswith(b"\r\n\r\n{}")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model directory with three golden cases, two of them alike."""
+    specs = {name: (TensorSpec(name=name, datatype="INT64", shape=(-1,)),) for name in ("x", "y")}
+    manifest = Manifest(name="m", version="1", inputs=specs["x"], outputs=specs["y"], entry="m:m", python="3", files={})
+    cases = [
+        Case(name=f"c{number}", inputs={"x": np.array([number])}, outputs={"y": np.array([number // 2])})
+        for number in range(3)
+    ]
+    directory = tmp_path / "model"
+    directory.mkdir()
+    (directory / "cases.json").write_bytes(encode_cases(cases, manifest))
+    manifest = msgspec.structs.replace(manifest, files=hash_tree(directory))
+    (directory / "model.json").write_bytes(msgspec.json.encode(manifest))
+    return directory
+
+
+def test_options_with_a_model_ask_its_golden_cases(model: Path) -> None:
+    arguments = ("--seatrial-rate", "50", "--seatrial-model", str(model), "--seatrial-wire", "v2")
+    order = read_order(parse(*arguments, "--seatrial-name", "there"), "http://127.0.0.1:8080/")
+
+    assert order.golden is not None
+    assert [case.name for case in decode_golden(order.golden).cases] == ["c0", "c2"]
+    assert [request.split(b" ", 2)[:2] for request in order.plan.requests] == [[b"POST", b"/v2/models/there/infer"]] * 2
+    assert order.plan.cases == (0, 1)
+    assert order.plan.destination.host == "127.0.0.1"
+    assert split_order(order, 2)[1].golden == order.golden
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seatrial-wire", "v2"], "one of them was given"),
+        (["--seatrial-model", "MODEL"], "one of them was given"),
+        (["--seatrial-model", "MODEL", "--seatrial-wire", "v9"], "v9"),
+        (["--seatrial-model", "not-there", "--seatrial-wire", "v2"], "is not a model directory"),
+        (["--seatrial-model", "MODEL", "--seatrial-wire", "v2", "--seatrial-body", "x"], "leave out the method"),
+    ],
+)
+def test_models_that_cannot_be_asked_are_a_sentence(model: Path, arguments: list[str], words: str) -> None:
+    options = parse("--seatrial-rate", "5", *(str(model) if each == "MODEL" else each for each in arguments))
+
+    with pytest.raises(SeatrialError) as caught:
+        read_order(options, "http://127.0.0.1:9")
+    assert words in f"{caught.value.message} {caught.value.fix}"
+
+
+def test_certificates_go_to_the_worker(tmp_path: Path) -> None:
+    """It has no file of the master's."""
+    (tmp_path / "ca.pem").write_bytes(b"-----BEGIN")
+    arguments = ("--seatrial-rate", "5", "--seatrial-ca-file", str(tmp_path / "ca.pem"))
+    order = read_order(parse(*arguments), "https://127.0.0.1:9/")
+    (tmp_path / "ca.pem").unlink()
+    (tmp_path / "worker").mkdir()
+    plan = write_certificates(unpack(pack(order), Order), tmp_path / "worker")
+
+    assert plan.destination.ca_file.startswith(str(tmp_path / "worker"))
+    assert Path(plan.destination.ca_file).read_bytes() == b"-----BEGIN"
+    assert write_certificates(ORDER, tmp_path) == ORDER.plan
+
+
+def test_what_checks_found_adds_up() -> None:
+    results = [
+        msgspec.structs.replace(part.result, checked=True, mixed_up=3, examples=tuple(f"{k}{n}" for n in "abcd"))
+        for k, part in zip("xy", make_parts(draw()), strict=True)
+    ]
+    parts = [Part(name=f"worker {k}", result=result, tally=Tally()) for k, result in enumerate(results)]
+    merged = merge_parts(ORDER, parts)
+
+    assert (merged.checked, merged.mixed_up) == (True, 6)
+    assert merged.examples == ("xa", "xb", "xc", "xd", "ya")
+    unchecked = msgspec.structs.replace(results[1], checked=False)
+    assert not merge_parts(ORDER, [parts[0], Part(name="worker 2", result=unchecked, tally=Tally())]).checked
+    assert not merge_parts(ORDER, []).checked
 
 
 def test_stages_take_the_place_of_rate_and_duration() -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from seatrial.errors import ExitCode, choose_exit_code
 from seatrial.load.analysis import NO_FIGURES
+from seatrial.load.checking import MOST_EXAMPLES
 from seatrial.load.result import Lag, LoadResult, Rate, Reason
 from seatrial.load.swarm.messages import Order
 from seatrial.load.tally import Tally
@@ -73,8 +74,11 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
         statuses=_add(result.statuses for result in results),
         connections_opened=sum(result.connections_opened for result in results),
         connect_time_s=figures["connect"] if valid and series["connect"].count else None,
+        checked=bool(results) and all(result.checked for result in results),
+        mixed_up=sum(result.mixed_up for result in results),
+        examples=tuple(dict.fromkeys(each for result in results for each in result.examples))[:MOST_EXAMPLES],
         client=_unite_clients(results),
-        started_at=min((result.started_at for result in results), default=""),
+        started_at=order.started_at,
     )
 
 
