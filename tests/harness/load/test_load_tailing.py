@@ -89,9 +89,10 @@ def test_answers_are_there_before_the_samples_that_name_them(tmp_path: Path) -> 
     recorder = Recorder(tmp_path, keep_bodies_bytes=100)
     recorder.identify(0, 200, b"fine", "text/plain")
     recorder.flush()
-
-    assert [answer.body for answer in AnswersTail(tmp_path / "answers.jsonl").read()] == [b"fine"]
+    read = [answer.body for answer in AnswersTail(tmp_path / "answers.jsonl").read()]
     recorder.close()
+
+    assert read == [b"fine"]
 
 
 def test_samples_wait_for_the_judgement_of_their_answers() -> None:
