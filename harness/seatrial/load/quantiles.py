@@ -17,7 +17,8 @@ FOREVER_NS: Final = 1 << 60
 """Longer than any run: where a request that was not answered (in time, or right) ranks among those that were."""
 FEWEST: Final = {0.5: 2, 0.9: 10, 0.95: 20, 0.99: 100, 0.999: 10_000}
 """Samples below which a quantile is not given: it would be the largest sample, or next to it."""
-_BATCHES = 20
+BATCHES: Final = 20
+"""Whose means tell how much neighbours are alike."""
 # Independent bursts beyond a quantile; with fewer nothing can be said at all.
 _FEWEST_BEYOND = 2
 # Where bursts that reach the tail happen to be few, the quantile comes out low and so does the estimate of how much neighbours
@@ -67,24 +68,42 @@ def find_interval(times_in_order: Times, p: float, confidence: float = 0.95) -> 
     did not happen within the samples, such as a stall that comes once in twice their time, no interval can know of.
     """
     count = len(times_in_order)
-    if find_quantile(times_in_order, p) is None or count < _BATCHES**2:
+    if find_quantile(times_in_order, p) is None or count < BATCHES**2:
         return None
-    # Bursts that reach the tail are few; how long they last is known better from those that reach a little less far.
-    levels = dict.fromkeys((p, max(1 - 5 * (1 - p), 0.5), max(1 - 25 * (1 - p), 0.5)))
-    quantiles = [find_quantile(times_in_order, level) or 0 for level in levels]
-    inflation = max(_find_inflation(times_in_order > each) for each in quantiles)
+    quantiles = [find_quantile(times_in_order, level) or 0 for level in list_levels(p)]
+    ranks = find_ranks(count, p, max(_find_inflation(times_in_order > each) for each in quantiles), confidence)
+    if ranks is None:
+        return None
+    ordered = np.partition(times_in_order, ranks)
+    return Interval(low=int(ordered[ranks[0]]) / 1e9, high=int(ordered[ranks[1]]) / 1e9, confidence=confidence)
+
+
+def list_levels(p: float) -> tuple[float, ...]:
+    """Return the quantiles by which is estimated how much neighbours are alike, for an interval of one.
+
+    Bursts that reach the tail are few; how long they last is known better from those that reach a little less far.
+    """
+    return tuple(dict.fromkeys((p, max(1 - 5 * (1 - p), 0.5), max(1 - 25 * (1 - p), 0.5))))
+
+
+def find_ranks(count: int, p: float, inflation: float, confidence: float) -> tuple[int, int] | None:
+    """Return the places, from 0, of the ends of a quantile's interval among `count` ordered samples; None as `find_interval`.
+
+    Args:
+        count: samples.
+        p: the quantile.
+        inflation: how much less they tell than as many independent ones would.
+        confidence: of the interval.
+    """
     effective = count / inflation
     beyond = effective * min(p, 1 - p)
     if beyond < _FEWEST_BEYOND:
         return None
-    score = _student(confidence, min(_BATCHES - 1, beyond / _BURSTS_PER_DEGREE))
+    score = _student(confidence, min(BATCHES - 1, beyond / _BURSTS_PER_DEGREE))
     centre = (p + score**2 / (2 * effective)) / (1 + score**2 / effective)
     half = score * math.sqrt(p * (1 - p) / effective + score**2 / (4 * effective**2)) / (1 + score**2 / effective)
     low, high = math.floor((centre - half) * count), math.ceil((centre + half) * count)
-    if low < 1 or high >= count - 1:
-        return None
-    ordered = np.partition(times_in_order, (low, high))
-    return Interval(low=int(ordered[low]) / 1e9, high=int(ordered[high]) / 1e9, confidence=confidence)
+    return None if low < 1 or high >= count - 1 else (low, high)
 
 
 def find_share_interval(flags_in_order: npt.NDArray[np.bool_], confidence: float = 0.95) -> tuple[float, float] | None:
@@ -95,12 +114,12 @@ def find_share_interval(flags_in_order: npt.NDArray[np.bool_], confidence: float
     are alike. None when there are too few samples.
     """
     count = len(flags_in_order)
-    if count < _BATCHES**2:
+    if count < BATCHES**2:
         return None
     found = int(np.count_nonzero(flags_in_order))
     rarer = min(found, count - found)
     inflation = _find_inflation(flags_in_order)
-    score, bursts = _student(confidence, _BATCHES - 1), rarer / inflation
+    score, bursts = _student(confidence, BATCHES - 1), rarer / inflation
     low = _find_poisson_bound(bursts, -score) * inflation / count if rarer else 0.0
     high = min(_find_poisson_bound(bursts + 1, score) * inflation / count, 1.0)
     return (low, high) if rarer == found else (1 - high, 1 - low)
@@ -112,10 +131,15 @@ def _find_poisson_bound(events: float, score: float) -> float:
 
 def _find_inflation(flags_in_order: npt.NDArray[np.bool_]) -> float:
     """Return how much less the samples tell of the share that is true than as many independent ones would, 1 or more."""
-    length = len(flags_in_order) // _BATCHES
-    batches = flags_in_order[: length * _BATCHES].reshape(_BATCHES, length).mean(axis=1)
+    length = len(flags_in_order) // BATCHES
+    batches = flags_in_order[: length * BATCHES].reshape(BATCHES, length).mean(axis=1)
     mean = float(flags_in_order.mean())
     alike = float(batches.var(ddof=1)) * length / max(mean * (1 - mean), 1.0 / len(flags_in_order))
+    return widen_inflation(alike)
+
+
+def widen_inflation(alike: float) -> float:
+    """Return what is taken for how much less samples tell, 1 or more, where batches found them so much alike."""
     return 1 + _ALIKE_FACTOR * max(alike - 1, 0.0)
 
 

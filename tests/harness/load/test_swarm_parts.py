@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from seatrial.load.plan import Destination, Done, Plan, Progress, Ready
 from seatrial.load.result import LoadResult, Quantiles, Reason
 from seatrial.load.samples import NEVER, SAMPLE, Outcome, Samples
 from seatrial.load.schedules import make_schedule
+from seatrial.load.slices import slice_responses
 from seatrial.load.swarm.collecting import Collection
 from seatrial.load.swarm.merging import Part, choose_code, merge_parts
 from seatrial.load.swarm.messages import (
@@ -37,6 +39,7 @@ from seatrial.load.swarm.messages import (
 )
 from seatrial.load.swarm.options import add_options, read_order
 from seatrial.load.tally import SERIES, Tally
+from seatrial.load.window import Window
 from seatrial.model import Case, Manifest, TensorSpec, encode_cases, hash_tree
 
 START_NS = 5_000_000_000_000
@@ -49,6 +52,7 @@ PLAN = Plan(
     mode="open",
     duration_s=SECONDS,
 )
+WINDOW = Window(begin_ns=START_NS, end_ns=START_NS + SECONDS * 10**9)
 ORDER = Order(plan=PLAN, law=encode_law(Poisson(rate=500.0)), requested=500.0)
 
 
@@ -107,13 +111,19 @@ def tally(*parts: Samples) -> Tally:
 
 def make_parts(samples: Samples, workers: int = 2, **done: Any) -> list[Part]:
     return [
-        Part(name=f"worker {k + 1}", result=measure(samples[k::workers], **done), tally=tally(samples[k::workers]))
+        Part(
+            name=f"worker {k + 1}",
+            result=measure(samples[k::workers], **done),
+            tally=tally(samples[k::workers]),
+            slices=slice_responses(samples[k::workers], WINDOW),
+        )
         for k in range(workers)
     ]
 
 
 def end(samples: Samples, worker: int = 0) -> End:
-    return End(worker=worker, result=measure(samples), tally=tally(samples).encode())
+    slices = slice_responses(samples, WINDOW).encode()
+    return End(worker=worker, result=measure(samples), tally=tally(samples).encode(), slices=slices)
 
 
 def assert_near(found: Quantiles, true: Quantiles) -> None:
@@ -213,7 +223,8 @@ def test_results_of_workers_add_up_to_that_of_one_stream() -> None:
     samples = draw()
     merged, single = merge_parts(ORDER, make_parts(samples, 4)), measure(samples)
 
-    assert (merged.valid, merged.reasons, merged.intervals) == (True, (), {})
+    assert (merged.valid, merged.reasons) == (True, ())
+    assert set(merged.intervals) == set(single.intervals) == {"p50", "p95", "p99"}
     for name in ("requests", "errors", "censored", "outcomes", "statuses", "duration_s", "mode"):
         assert getattr(merged, name) == getattr(single, name), name
     assert merged.rate.achieved == pytest.approx(single.rate.achieved)
@@ -248,7 +259,7 @@ def test_a_worker_that_finds_the_server_saturated_says_so_of_all() -> None:
     parts = make_parts(draw())
     reason = Reason(code="saturated", message="it fell behind", fix="lower the rate")
     result = msgspec.structs.replace(parts[0].result, saturated=True, reasons=(reason,))
-    merged = merge_parts(ORDER, [Part(name="worker 1", result=result, tally=parts[0].tally), parts[1]])
+    merged = merge_parts(ORDER, [replace(parts[0], result=result), parts[1]])
 
     assert (merged.valid, merged.saturated) == (True, True)
     assert [each.code for each in merged.reasons] == ["saturated"]
@@ -298,7 +309,7 @@ def test_a_worker_that_is_lost_makes_the_run_no_measurement() -> None:
     assert collection.is_broken
     collection.take_end("a", end(samples))
     stopped = measure(samples, stopped="told to stop")
-    collection.take_end("b", End(worker=1, result=stopped, tally=tally(samples).encode()))
+    collection.take_end("b", msgspec.structs.replace(end(samples, 1), result=stopped))
     result = conclude(collection)
 
     assert not result.valid
@@ -445,17 +456,18 @@ def test_certificates_go_to_the_worker(tmp_path: Path) -> None:
 
 
 def test_what_checks_found_adds_up() -> None:
+    measured = make_parts(draw())
     results = [
         msgspec.structs.replace(part.result, checked=True, mixed_up=3, examples=tuple(f"{k}{n}" for n in "abcd"))
-        for k, part in zip("xy", make_parts(draw()), strict=True)
+        for k, part in zip("xy", measured, strict=True)
     ]
-    parts = [Part(name=f"worker {k}", result=result, tally=Tally()) for k, result in enumerate(results)]
+    parts = [replace(part, result=result) for part, result in zip(measured, results, strict=True)]
     merged = merge_parts(ORDER, parts)
 
     assert (merged.checked, merged.mixed_up) == (True, 6)
     assert merged.examples == ("xa", "xb", "xc", "xd", "ya")
     unchecked = msgspec.structs.replace(results[1], checked=False)
-    assert not merge_parts(ORDER, [parts[0], Part(name="worker 2", result=unchecked, tally=Tally())]).checked
+    assert not merge_parts(ORDER, [parts[0], replace(parts[1], result=unchecked)]).checked
     assert not merge_parts(ORDER, []).checked
 
 

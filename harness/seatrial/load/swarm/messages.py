@@ -124,6 +124,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     worker: int
     result: LoadResult | None = None
     tally: TallyData | None = None
+    slices: Annotated[bytes, Meta(description="of its response times, encoded")] = b""
     failure: Failure | None = None
 
 

@@ -29,6 +29,7 @@ from seatrial.load.plan import ANSWERS_FILE, SAMPLES_FILE, Done, Plan, Progress,
 from seatrial.load.probe import probe
 from seatrial.load.samples import Samples, read_samples
 from seatrial.load.schedules import Schedule, make_schedule
+from seatrial.load.slices import slice_responses
 from seatrial.load.swarm.clock import read_clock
 from seatrial.load.swarm.merging import INTERRUPTED
 from seatrial.load.swarm.messages import (
@@ -46,6 +47,7 @@ from seatrial.load.swarm.messages import (
 from seatrial.load.swarm.statistics import Statistics
 from seatrial.load.tailing import AnswersTail, SamplesTail
 from seatrial.load.tally import Tally
+from seatrial.load.window import find_window
 
 GO_TIMEOUT_S: Final = 180.0
 """For which a pacer that is ready waits for those of the other workers."""
@@ -170,7 +172,8 @@ class Pacing:
                 started_at=self.order.started_at,
             )
         )
-        return End(worker=self.order.worker, result=result, tally=self._tally.encode())
+        slices = self._compute(lambda: slice_responses(run.samples, find_window(run)).encode())
+        return End(worker=self.order.worker, result=result, tally=self._tally.encode(), slices=slices)
 
     def _send(self, pacer: Pacer, ready: Ready, directory: Path) -> tuple[Done, MachineUse] | None:
         """Return what the pacer did; None when it was told to stop before it was let go."""
