@@ -113,8 +113,6 @@ def test_their_merged_histograms_are_those_of_one_stream_bit_for_bit(swarm: Swar
     if swarm.result.valid:  # else this machine was too busy to measure, and there are no times
         assert swarm.result.response_time_s == single.series["response"].summarize()
         assert swarm.result.failure_time_s == single.series["failure"].summarize()
-        interval = swarm.result.intervals["p50"] if swarm.result.intervals else None
-        assert interval is None or interval.low <= (swarm.result.response_time_s.p50 or 0.0) <= interval.high
 
 
 def test_locusts_files_carry_our_numbers(swarm: Swarm) -> None:

@@ -19,11 +19,14 @@ from seatrial.load.plan import Destination, Plan
 from seatrial.load.questions import Questions, pick_cases
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import Outcome, Samples, read_samples
+from seatrial.load.schedules import make_schedule
+from seatrial.load.slices import slice_responses
 from seatrial.load.specimen import Given, Served
 from seatrial.load.swarm.files import SwarmFiles
 from seatrial.load.swarm.launch import run_swarm
 from seatrial.load.swarm.messages import decode_golden, encode_golden
 from seatrial.load.tally import Tally
+from seatrial.load.window import Window
 from seatrial.model import Case, Manifest, TensorSpec
 from seatrial_fixtures.models.nonce import NUMBERS
 from seatrial_fixtures.specimens.behaviour import Behaviour, Fault, Fixed
@@ -46,6 +49,7 @@ CASES = tuple(
 PLAN = Plan(
     destination=Destination(), requests=(b"",), cases=(0,), mode="open", duration_s=2.0, timeout_s=5.0, drain_s=5.0
 )
+LAW, REQUESTS = Constant(rate=300.0), 600
 WRONG, SWAPPED = (3, 50, 51, 52, 120, 333), (20, 77, 78, 200, 301, 302, 399)
 FAULTS = (Fault(kind="wrong", numbers=WRONG), Fault(kind="swapped", numbers=SWAPPED), Fault(kind="failed", every=40))
 
@@ -78,7 +82,7 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Swarm:
     with serve(Behaviour(service=Fixed(seconds=0.002), faults=FAULTS)) as specimen:
         result = run_swarm(
             PLAN,
-            Constant(rate=200.0),
+            LAW,
             workers=2,
             directory=directory,
             questions=make_questions(specimen.port),
@@ -92,7 +96,7 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Swarm:
 def test_found_is_what_was_injected(swarm: Swarm) -> None:
     assert (swarm.count(Given.WRONG), swarm.count(Given.SWAPPED)) == (len(WRONG), len(SWAPPED))
     assert swarm.result.checked
-    assert swarm.result.requests == len(swarm.served) == 400
+    assert swarm.result.requests == len(swarm.served) == REQUESTS
     assert swarm.result.wrong == len(WRONG) + len(SWAPPED)
     assert swarm.result.mixed_up == len(SWAPPED)
     assert 1 <= len(swarm.result.examples) <= 5
@@ -123,7 +127,7 @@ def test_they_are_failures_in_locusts_files_too(swarm: Swarm) -> None:
     assert counts == {
         path: (right, 0),
         f"{path} (failed)": (wrong + failed, wrong + failed),
-        "Aggregated": (400, wrong + failed),
+        "Aggregated": (REQUESTS, wrong + failed),
     }
     failures = {row["Error"]: int(row["Occurrences"]) for row in swarm.read_csv("failures")}
     assert failures == {"wrong, status 200": wrong, "refused, status 500": failed}
@@ -138,6 +142,19 @@ def test_they_are_in_no_time_of_right_answers(swarm: Swarm) -> None:
     assert reported.encode() == marked.encode()
     assert reported.series["response"].count == swarm.count(Given.RIGHT)
     assert reported.series["failure"].count == swarm.result.wrong + swarm.count(Given.FAILED)
+
+
+def test_intervals_are_those_of_all_samples_together(swarm: Swarm) -> None:
+    """The workers' slices are of one window, which began at the same time for both."""
+    first_ns = make_schedule(LAW, duration_s=PLAN.duration_s, seed=1).offsets_ns[0]
+    begin_ns = int(swarm.samples["intended_ns"].min() - first_ns)
+    window = Window(begin_ns=begin_ns, end_ns=begin_ns + int(PLAN.duration_s * 1e9))
+    interval = slice_responses(swarm.samples, window).find_interval(0.5)
+
+    assert interval is not None
+    if swarm.result.valid:  # else this machine was too busy to measure, and there are no times
+        assert swarm.result.intervals["p50"] == interval
+        assert interval.low <= (swarm.result.response_time_s.p50 or 0.0) <= interval.high
 
 
 def test_golden_cases_come_through_a_wire_and_keys_do_not() -> None:
