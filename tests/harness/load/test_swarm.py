@@ -224,6 +224,30 @@ run_swarm(plan, None, workers=2, directory=Path({str(tmp_path)!r}), on_progress=
     wait_until(lambda: not any(is_alive(each) for each in left))
 
 
+def test_seconds_are_counted_by_the_masters_clock() -> None:
+    """Of a worker whose wall clock is a day ahead: else a rate would be spread over that day."""
+    program = """
+import time, numpy
+from locust.stats import RequestStats
+from seatrial.load.samples import SAMPLE
+from seatrial.load.swarm.statistics import Statistics
+stats = RequestStats()
+statistics = Statistics(stats, method="GET", path="/", whole_s=1.0)
+statistics.set_clock(time.time_ns() - 86_400 * 10**9)
+samples = numpy.zeros(3, SAMPLE)
+samples["last_ns"] = time.monotonic_ns()
+samples["intended_ns"] = samples["last_ns"] - 1_000_000
+samples["outcome"][2] = 2
+statistics.add(samples)
+errors = [error.first_seen for error in stats.errors.values()]
+times = [stats.total.start_time, stats.total.last_request_timestamp, *stats.total.num_reqs_per_sec, *errors]
+print(*(round((each - time.time()) / 3600) for each in times))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=WAIT_S)
+
+    assert done.stdout.split() == ["-24"] * 4, done.stderr
+
+
 @pytest.fixture
 def locust(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start Locust as a user does; returns its process. It ends with the test."""

@@ -127,10 +127,11 @@ class Master:
         self._deadline_s = time.monotonic() + GO_LEAD_S + run.order.whole_s + 2 * SLACK_S
         # Rates in Locust's statistics count from the beginning of the window.
         self._window_s = time.time() + GO_LEAD_S + plan.warm_up_s
-        start_ns, clock = time.monotonic_ns() + int(GO_LEAD_S * SECOND_NS), read_clock()
+        lead_ns, clock = int(GO_LEAD_S * SECOND_NS), read_clock()
+        start_ns = time.monotonic_ns() + lead_ns
         for name, seat in run.seats.items():
             same = seat.prepared is not None and clock and seat.prepared.clock == clock
-            go = Go(start_ns=start_ns if same else None)
+            go = Go(start_ns=start_ns if same else None, lead_ns=lead_ns, wall_ns=time.time_ns())
             self._runner.send_message(GO, pack(go), client_id=name)
         self._set_start()
 

@@ -92,7 +92,9 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 class Go(msgspec.Struct, frozen=True, kw_only=True):
     """All are ready: begin."""
 
-    start_ns: Annotated[int | None, Meta(description="CLOCK_MONOTONIC; None for a worker with another clock: at once")]
+    start_ns: Annotated[int | None, Meta(description="CLOCK_MONOTONIC; None for a worker with another clock")]
+    lead_ns: Annotated[int, Meta(description="for a worker with another clock: from when the word reaches it")]
+    wall_ns: Annotated[int, Meta(description="CLOCK_REALTIME of the master as it says so: seconds are counted by it")]
 
 
 class Renew(msgspec.Struct, frozen=True, kw_only=True):

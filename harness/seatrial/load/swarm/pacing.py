@@ -22,7 +22,7 @@ from seatrial.errors import SeatrialError
 from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import SECOND_NS, Offsets
 from seatrial.load.checking import AnswerCheck
-from seatrial.load.driver import LEAD_S, Pacer, PacerRun
+from seatrial.load.driver import Pacer, PacerRun
 from seatrial.load.machine import MachineGauge, MachineUse
 from seatrial.load.measuring import space_warm_up
 from seatrial.load.plan import ANSWERS_FILE, SAMPLES_FILE, Done, Plan, Progress, Ready
@@ -85,7 +85,6 @@ class Pacing:
         self._unjudged: deque[Samples] = deque()
         self._tally, self._reported = Tally(), Tally()
         self._progress: Progress | None = None
-        self._go: Go | None = None
         self._decided = Event()
         self._stopped = False
         self._pacer: Pacer | None = None
@@ -107,7 +106,8 @@ class Pacing:
 
     def go(self, go: Go) -> None:
         """Begin, when it is ready."""
-        self._go = go
+        self._statistics.set_clock(go.wall_ns)
+        self._start_ns = time.monotonic_ns() + go.lead_ns if go.start_ns is None else go.start_ns
         self._decided.set()
 
     def stop(self) -> None:
@@ -149,9 +149,8 @@ class Pacing:
             ready = pacer.wait_ready()
             self._on_prepared(Prepared(worker=self.order.worker, clock=read_clock()))
             self._decided.wait(GO_TIMEOUT_S)
-            if self._stopped or self._go is None:
+            if self._stopped or not self._start_ns:
                 return End(worker=self.order.worker, failure=describe_stop(told=self._stopped))
-            self._start_ns = self._go.start_ns or time.monotonic_ns() + int(LEAD_S * SECOND_NS)
             sent = self._send(pacer, ready, directory)
         if sent is None:
             return End(worker=self.order.worker, failure=describe_stop())
