@@ -46,6 +46,11 @@ class AnswerCheck:
         self._outcomes, self._mixed = bytearray(), bytearray()
         self._examples: dict[str, None] = {}
 
+    @property
+    def count(self) -> int:
+        """How many answers were judged."""
+        return len(self._outcomes)
+
     def learn(self, answers: Iterable[DistinctAnswer], most_s: float = math.inf) -> None:
         """Judge answers, which come in the order of their index, none left out; take no more of them after so long."""
         deadline_s = time.monotonic() + most_s

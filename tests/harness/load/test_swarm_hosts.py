@@ -65,7 +65,9 @@ class Lab:
         argv = [*LOCUST, *listening, *led, "--seatrial-json", "load.json", *options]
         popen: subprocess.Popen[str] = self.hosts.start(self.master, argv, self.directory / "master")
         for number, worker in enumerate(self.workers):
-            argv = [*LOCUST, "--worker", "--master-host", self.master.address]
+            # With `-f -` a worker has its locustfile from the master.
+            locust = [*LOCUST[:-1], "-"] if number else LOCUST
+            argv = [*locust, "--worker", "--master-host", self.master.address]
             self.hosts.start(worker, argv, self.directory / f"worker-{number}")
         return popen
 

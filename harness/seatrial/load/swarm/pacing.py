@@ -18,7 +18,7 @@ import numpy as np
 from gevent.event import Event
 from locust.stats import RequestStats
 
-from seatrial.errors import SeatrialError
+from seatrial.errors import HarnessError, SeatrialError
 from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import SECOND_NS, Offsets
 from seatrial.load.checking import AnswerCheck
@@ -83,6 +83,7 @@ class Pacing:
         self._statistics = make_statistics(order.plan, stats)
         self._check: AnswerCheck | None = None
         self._unjudged: deque[Samples] = deque()
+        self._learned = False
         self._tally, self._reported = Tally(), Tally()
         self._progress: Progress | None = None
         self._decided = Event()
@@ -194,14 +195,17 @@ class Pacing:
                 self._pacer = None
         # What is left to judge is left to this time, in which nothing is measured.
         while self._follow(samples, answers, REPORT_S):
-            pass
+            if not self._learned:
+                raise HarnessError("the pacer's samples name answers that it did not leave")
         return done, machine.use
 
     def _follow(self, samples: SamplesTail, answers: AnswersTail, most_s: float) -> bool:
         """Add what came, as far as its answers are judged; returns whether samples wait for theirs."""
         self._unjudged.extend(samples.read())
         if self._check is not None:
+            before = self._check.count
             self._compute(partial(self._check.learn, answers.read(), most_s))
+            self._learned = self._check.count > before
         while self._unjudged and (self._check is None or self._check.knows(self._unjudged[0])):
             block = self._unjudged.popleft()
             block = block if self._check is None else self._check.mark(block)
