@@ -1,4 +1,4 @@
-"""A server that answers a number with itself, each twenty-fifth time with another: `python miscounting.py`.
+"""A server that answers a number with itself, each twenty-fifth time with another, no two bodies alike: `python miscounting.py`.
 
 It speaks the Open Inference Protocol V2, listens on all addresses, writes its port, and ends with its standard input.
 """
@@ -23,9 +23,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer."""
         (tensor,) = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["inputs"]
-        number = tensor["data"][0] + (1000 if next(NUMBERS) % 25 == 0 else 0)
+        answered = next(NUMBERS)
+        number = tensor["data"][0] + (1000 if answered % 25 == 0 else 0)
         output = {"name": "answer", "datatype": "INT64", "shape": [1], "data": [number]}
-        body = json.dumps({"model_name": "m", "outputs": [output]}).encode()
+        body = json.dumps({"model_name": "m", "id": str(answered), "outputs": [output]}).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self.wfile.write(head.encode() + body)
 

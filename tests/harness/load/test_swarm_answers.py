@@ -50,8 +50,13 @@ PLAN = Plan(
     destination=Destination(), requests=(b"",), cases=(0,), mode="open", duration_s=2.0, timeout_s=5.0, drain_s=5.0
 )
 LAW, REQUESTS = Constant(rate=300.0), 600
-WRONG, SWAPPED = (3, 50, 51, 52, 120, 333), (20, 77, 78, 200, 301, 302, 399)
-FAULTS = (Fault(kind="wrong", numbers=WRONG), Fault(kind="swapped", numbers=SWAPPED), Fault(kind="failed", every=40))
+WRONG, SWAPPED, CACHED = (3, 50, 51, 52, 120, 333), (20, 77, 78, 200, 301, 302, 399), (100, 400, 500, 501, 599)
+FAULTS = (
+    Fault(kind="wrong", numbers=WRONG),
+    Fault(kind="swapped", numbers=SWAPPED),
+    Fault(kind="cached", numbers=CACHED),
+    Fault(kind="failed", every=40),
+)
 
 
 def make_questions(port: int) -> Questions:
@@ -75,6 +80,12 @@ class Swarm:
     def count(self, given: Given) -> int:
         return int(np.count_nonzero(self.served["given"] == given))
 
+    @property
+    def injected(self) -> Served:
+        """What was answered wrong: an old answer to the very question that it answers is right."""
+        whole = np.isin(self.served["given"], (Given.RIGHT, Given.WRONG, Given.SWAPPED, Given.CACHED))
+        return self.served[whole & (self.served["question"] != self.served["answer"])]
+
 
 @pytest.fixture(scope="module")
 def swarm(tmp_path_factory: pytest.TempPathFactory) -> Swarm:
@@ -95,21 +106,22 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Swarm:
 
 def test_found_is_what_was_injected(swarm: Swarm) -> None:
     assert (swarm.count(Given.WRONG), swarm.count(Given.SWAPPED)) == (len(WRONG), len(SWAPPED))
+    assert 1 <= swarm.count(Given.CACHED) <= len(CACHED), "an old answer to the very question is a right one"
     assert swarm.result.checked
     assert swarm.result.requests == len(swarm.served) == REQUESTS
-    assert swarm.result.wrong == len(WRONG) + len(SWAPPED)
-    assert swarm.result.mixed_up == len(SWAPPED)
+    assert swarm.result.wrong == len(swarm.injected)
+    assert swarm.result.mixed_up == len(swarm.injected) - len(WRONG)
     assert 1 <= len(swarm.result.examples) <= 5
     assert swarm.result.outcomes == {
-        "answered": swarm.count(Given.RIGHT),
-        "wrong": len(WRONG) + len(SWAPPED),
+        "answered": REQUESTS - len(swarm.injected) - swarm.count(Given.FAILED),
+        "wrong": len(swarm.injected),
         "refused": swarm.count(Given.FAILED),
     }
 
 
 def test_they_are_the_very_requests(swarm: Swarm) -> None:
     """By question and time, of the server's log and of the workers' samples."""
-    injected = swarm.served[np.isin(swarm.served["given"], (Given.WRONG, Given.SWAPPED))]
+    injected = swarm.injected
     found = swarm.samples[swarm.samples["outcome"] == Outcome.WRONG]
 
     assert sorted(NUMBERS[case] for case in found["case"]) == sorted(injected["question"].tolist())
@@ -121,7 +133,7 @@ def test_they_are_the_very_requests(swarm: Swarm) -> None:
 def test_they_are_failures_in_locusts_files_too(swarm: Swarm) -> None:
     rows = {row["Name"]: row for row in swarm.read_csv("stats")}
     path = "/v2/models/nonce/infer"
-    wrong, failed, right = swarm.result.wrong, swarm.count(Given.FAILED), swarm.count(Given.RIGHT)
+    wrong, failed, right = swarm.result.wrong, swarm.count(Given.FAILED), swarm.result.outcomes["answered"]
 
     counts = {name: (int(row["Request Count"]), int(row["Failure Count"])) for name, row in rows.items()}
     assert counts == {
@@ -140,7 +152,7 @@ def test_they_are_in_no_time_of_right_answers(swarm: Swarm) -> None:
     reported = SwarmFiles(swarm.directory).read_tally()
 
     assert reported.encode() == marked.encode()
-    assert reported.series["response"].count == swarm.count(Given.RIGHT)
+    assert reported.series["response"].count == swarm.result.outcomes["answered"]
     assert reported.series["failure"].count == swarm.result.wrong + swarm.count(Given.FAILED)
 
 
