@@ -174,7 +174,15 @@ def read_cases(path: Path, manifest: Manifest) -> tuple[Case, ...]:
         ModelError: the file is not there, or a case does not match the signature.
     """
     try:
-        rows = msgspec.json.decode(path.read_bytes())
+        return decode_cases(path.read_bytes(), manifest)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} does not hold golden cases for {manifest.name}: {error}") from error
+
+
+def decode_cases(data: bytes, manifest: Manifest) -> tuple[Case, ...]:
+    """Return the cases that were encoded. Raises ValueError when a case does not match the signature, or there is none."""
+    try:
+        rows = msgspec.json.decode(data)
         if not rows:
             raise ValueError("it is empty, and without golden cases nothing can be compared")
         return tuple(
@@ -185,8 +193,8 @@ def read_cases(path: Path, manifest: Manifest) -> tuple[Case, ...]:
             )
             for row in rows
         )
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} does not hold golden cases for {manifest.name}: {error}") from error
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _decode(row: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Arrays:

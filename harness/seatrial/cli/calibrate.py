@@ -45,11 +45,12 @@ def calibrate(
     """
     from dataclasses import replace
 
-    from seatrial.cli.json_file import check_writable, write_json
+    from seatrial.cli.json_file import write_json
     from seatrial.load.calibrating import calibrate as run
     from seatrial.load.calibration import FULL, QUICK
     from seatrial.load.calibration_table import render_calibration
     from seatrial.load.host_lock import HostLock
+    from seatrial.load.limits import check_writable
     from seatrial.registry import find_specimen
 
     check_writable(json_file)

@@ -118,18 +118,19 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     3 nothing ran, the URL does not answer; 7 invalid: the client or the machine could not measure, or too little to tell
     whether the objective is kept; 130 interrupted, with what there is.
     """
-    from seatrial.cli import json_file as files
     from seatrial.cli import load_checks, load_display, load_runs
+    from seatrial.load import limits
 
     warm_up_s = load_checks.read_warm_up(warm_up)
     objectives = load_runs.read_objectives(objective, find_rate=find_rate, users=users)
     load_checks.check_objective(objectives, arrivals, whole=whole, find_rate=find_rate)
-    if find_rate and rate is None:
-        rate = load_runs.FIRST_RATE
-    load_checks.check_choice(rate, users, arrivals, think)
-    load_checks.check_seconds(duration=duration, timeout=timeout, think=think, warm_up=warm_up_s or 0.0, drain=drain)
-    files.check_writable(json_file)
-    load_checks.check_certificates(ca_file, url)
+    rate = load_runs.FIRST_RATE if find_rate and rate is None else rate
+    limits.check_kind(rate, users, arrivals)
+    load_checks.check_think(users, think)
+    seconds = {"duration": duration, "timeout": timeout, "think": think, "warm-up": warm_up_s or 0.0, "drain": drain}
+    limits.check_seconds(seconds)
+    limits.check_writable(json_file)
+    limits.check_certificates(ca_file, url)
     load_checks.check_engine(engine, workers, users=users, conducted=bool(objective) or warm_up_s is None)
     order = load_runs.LoadOrder(
         url=url,
@@ -144,7 +145,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
         seed=seed,
         method=method,
         headers=tuple(header or ()),
-        body=load_checks.read_body(body),
+        body=limits.read_body(body),
         reconnect=reconnect,
         ca_file=ca_file,
         allowed=tuple(allow_remote or ()),

@@ -77,6 +77,7 @@ class Pacer:
         if warm_up_ns is not None:
             np.save(directory / WARM_UP_FILE, warm_up_ns)
         environ = {name: value for name in _PASSED_ON if (value := os.environ.get(name)) is not None}
+        self._overdue: threading.Timer | None = None
         self._errors = (directory / "pacer.log").open("w+b")
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "seatrial.load.pacer", str(directory)],
@@ -91,6 +92,8 @@ class Pacer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
         if self._popen.poll() is None:
             self._popen.kill()
         self._popen.wait()
@@ -134,6 +137,14 @@ class Pacer:
                 self.stop()
                 deadline_s = time.monotonic() + SLACK_S
 
+    def stop(self) -> None:
+        """Have it send nothing more, while `run` waits elsewhere: that returns soon, or raises when it is not obeyed."""
+        self._order_while_it_runs(b"stop")
+        if self._overdue is None:
+            self._overdue = threading.Timer(SLACK_S, self._popen.kill)
+            self._overdue.daemon = True
+            self._overdue.start()
+
     def begin_window(self, at_ns: int) -> None:
         """End the warm-up at a monotonic time that is still to come."""
         self._order_while_it_runs(b"window %d" % at_ns)
@@ -141,10 +152,6 @@ class Pacer:
     def end_window(self) -> None:
         """End the window now, as what was to be known is."""
         self._order_while_it_runs(b"end")
-
-    def stop(self) -> None:
-        """Send nothing more and wait for nothing; the run says so, and `run` returns what there is."""
-        self._order_while_it_runs(b"stop")
 
     def renew(self, case: int, request: bytes) -> None:
         """Have other bytes sent for a case."""

@@ -175,3 +175,10 @@ def find_middles(buckets: Counts) -> Times:
     shifts = np.maximum((buckets >> _BITS) - 1, 0)
     middles: Times = ((buckets - (shifts << _BITS)) << shifts) + ((1 << shifts) >> 1)
     return middles
+
+
+def find_ends(bucket: int) -> tuple[int, int]:
+    """Return the least and the largest time of a bucket, nanoseconds."""
+    shift = max((bucket >> _BITS) - 1, 0)
+    first = (bucket - (shift << _BITS)) << shift
+    return first, first + (1 << shift) - 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 PERIOD_S: Final = 0.1
+_END_TIMEOUT_S: Final = 5.0
 _STAT = Path("/proc/stat")
 _STEAL = 7
 
@@ -53,7 +54,7 @@ class MachineGauge:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         assert self._thread is not None
-        self._thread.join()
+        self._thread.join(_END_TIMEOUT_S)
         ended = _read_cpu()
         steal = None
         if self._began is not None and ended is not None:

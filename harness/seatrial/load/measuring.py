@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from seatrial.load.objectives import Objectives
 from seatrial.load.plan import SAMPLES_FILE, Plan, Progress
 from seatrial.load.questions import Questions
 from seatrial.load.ranking import rank_requests
+from seatrial.load.renewal import Renewal
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import read_samples
 from seatrial.load.schedules import Schedule
@@ -32,8 +32,6 @@ from seatrial.load.tailing import SamplesTail
 
 WARM_UP_SLACK_S: Final = 5.0
 """Beyond the longest warm-up: the order that ends it may come late."""
-RENEWED_WITHIN: Final = 120
-"""Progress reports, a second apart, in which every signature is renewed: they hold for five minutes."""
 
 
 def measure_load(
@@ -73,7 +71,7 @@ def measure_load(
     samples_path = directory / SAMPLES_FILE
     with Pacer(asked, offsets, directory, warm_up_ns=warm_up) as pacer:
         ready = pacer.wait_ready()
-        renewal, tail, live = _Renewal(pacer, questions), SamplesTail(samples_path), LiveFigures(plan)
+        renewal, tail, live = Renewal(questions, pacer.renew), SamplesTail(samples_path), LiveFigures(plan)
         start_ns = time.monotonic_ns() + int(LEAD_S * SECOND_NS)
         conductor = Conductor(conduct, plan, offsets, start_ns)
 
@@ -110,20 +108,3 @@ def space_warm_up(schedule: Schedule, plan: Plan) -> Offsets:
     """Return the sends of the warm-up: evenly spaced at the schedule's mean rate, for what the law draws is the window's."""
     count = int(schedule.rate * plan.warm_up_s)
     return np.arange(count, dtype=np.int64) * int(plan.warm_up_s * SECOND_NS) // max(count, 1)
-
-
-class _Renewal:
-    """Signs requests anew, some a second, so that none runs out and the pacer never has many to read at once."""
-
-    def __init__(self, pacer: Pacer, questions: Questions | None) -> None:
-        self._pacer = pacer
-        self._questions = questions if questions is not None and questions.expires else None
-        self._next = 0
-
-    def go_on(self) -> None:
-        if self._questions is None:
-            return
-        count = len(self._questions.cases)
-        for _ in range(ceil(count / RENEWED_WITHIN)):
-            self._pacer.renew(self._next, self._questions.write_request(self._next))
-            self._next = (self._next + 1) % count

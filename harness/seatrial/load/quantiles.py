@@ -19,7 +19,8 @@ FOREVER_NS: Final = 1 << 60
 """Longer than any run: where a request that was not answered (in time, or right) ranks among those that were."""
 FEWEST: Final = {0.5: 2, 0.9: 10, 0.95: 20, 0.99: 100, 0.999: 10_000}
 """Samples below which a quantile is not given: it would be the largest sample, or next to it."""
-_BATCHES = 20
+BATCHES: Final = 20
+"""Whose means tell how much neighbours are alike."""
 # Independent bursts beyond a quantile; with fewer nothing can be said at all.
 _FEWEST_BEYOND = 2
 # Where bursts that reach the tail happen to be few, the quantile comes out low and so does the estimate of how much neighbours
@@ -72,18 +73,46 @@ def find_intervals(
     series = as_series(times_in_order)
     found = dict[float, Interval | None].fromkeys(shares)
     told = [p for p in shares if _find_place(series.count, p) is not None]
-    if series.count < _BATCHES**2 or not told:
+    if series.count < BATCHES**2 or not told:
         return found
-    quantiles = _find_quantiles(series, tuple(level for p in told for level in _list_levels(p)))
+    quantiles = _find_quantiles(series, tuple(level for p in told for level in list_levels(p)))
     inflations = dict(zip(quantiles, _find_inflations(series, [each or 0 for each in quantiles.values()]), strict=True))
     ranks = {
-        p: _find_ranks(series.count, p, max(inflations[level] for level in _list_levels(p)), confidence) for p in told
+        p: find_ranks(series.count, p, max(inflations[level] for level in list_levels(p)), confidence) for p in told
     }
     known = {p: ends for p, ends in ranks.items() if ends is not None}
     ends_ns = iter(series.select([place for ends in known.values() for place in ends]))
     for p in known:
         found[p] = Interval(low=next(ends_ns) / 1e9, high=next(ends_ns) / 1e9, confidence=confidence)
     return found
+
+
+def list_levels(p: float) -> tuple[float, ...]:
+    """Return the quantiles by which is estimated how much neighbours are alike, for an interval of one.
+
+    Bursts that reach the tail are few; how long they last is known better from those that reach a little less far.
+    """
+    return tuple(dict.fromkeys((p, max(1 - 5 * (1 - p), 0.5), max(1 - 25 * (1 - p), 0.5))))
+
+
+def find_ranks(count: int, p: float, inflation: float, confidence: float) -> tuple[int, int] | None:
+    """Return the places, from 0, of the ends of a quantile's interval among `count` ordered samples; None as `find_interval`.
+
+    Args:
+        count: samples.
+        p: the quantile.
+        inflation: how much less they tell than as many independent ones would.
+        confidence: of the interval.
+    """
+    effective = count / inflation
+    beyond = effective * min(p, 1 - p)
+    if beyond < _FEWEST_BEYOND:
+        return None
+    score = _student(confidence, min(BATCHES - 1, beyond / _BURSTS_PER_DEGREE))
+    centre = (p + score**2 / (2 * effective)) / (1 + score**2 / effective)
+    half = score * math.sqrt(p * (1 - p) / effective + score**2 / (4 * effective**2)) / (1 + score**2 / effective)
+    low, high = math.floor((centre - half) * count), math.ceil((centre + half) * count)
+    return None if low < 1 or high >= count - 1 else (low, high)
 
 
 def find_share_interval(flags_in_order: npt.NDArray[np.bool_], confidence: float = 0.95) -> tuple[float, float] | None:
@@ -102,12 +131,12 @@ def find_share_above(
     """Return a confidence interval of the share of times above a bound: see `find_share_interval`."""
     series = as_series(times_in_order)
     count = series.count
-    if count < _BATCHES**2:
+    if count < BATCHES**2:
         return None
     found = count_above(series, bound_ns)
     rarer = min(found, count - found)
     (inflation,) = _find_inflations(series, [bound_ns])
-    score, bursts = _student(confidence, _BATCHES - 1), rarer / inflation
+    score, bursts = _student(confidence, BATCHES - 1), rarer / inflation
     low = _find_poisson_bound(bursts, -score) * inflation / count if rarer else 0.0
     high = min(_find_poisson_bound(bursts + 1, score) * inflation / count, 1.0)
     return (low, high) if rarer == found else (1 - high, 1 - low)
@@ -132,42 +161,28 @@ def _find_quantiles(series: Series, shares: Sequence[float]) -> dict[float, int 
     return {**found, **dict(zip(places, series.select(list(places.values())), strict=True))}
 
 
-def _list_levels(p: float) -> tuple[float, ...]:
-    """Bursts that reach the tail are few; how long they last is known better from those that reach a little less far."""
-    return (p, max(1 - 5 * (1 - p), 0.5), max(1 - 25 * (1 - p), 0.5))
-
-
-def _find_ranks(count: int, p: float, inflation: float, confidence: float) -> tuple[int, int] | None:
-    """Return the places, in the ascending order, of the ends of the interval of a quantile."""
-    effective = count / inflation
-    beyond = effective * min(p, 1 - p)
-    if beyond < _FEWEST_BEYOND:
-        return None
-    score = _student(confidence, min(_BATCHES - 1, beyond / _BURSTS_PER_DEGREE))
-    centre = (p + score**2 / (2 * effective)) / (1 + score**2 / effective)
-    half = score * math.sqrt(p * (1 - p) / effective + score**2 / (4 * effective**2)) / (1 + score**2 / effective)
-    low, high = math.floor((centre - half) * count), math.ceil((centre + half) * count)
-    return None if low < 1 or high >= count - 1 else (low, high)
-
-
 def _find_poisson_bound(events: float, score: float) -> float:
     return events * max(1 - 1 / (9 * events) + score / (3 * math.sqrt(events)), 0.0) ** 3
 
 
 def _find_inflations(series: Series, bounds_ns: Sequence[int]) -> list[float]:
     """Return how much less the samples tell of the share above each bound than independent ones would, 1 or more."""
-    length = series.count // _BATCHES
-    above = np.zeros((len(bounds_ns), _BATCHES + 1), np.int64)
+    length = series.count // BATCHES
+    above = np.zeros((len(bounds_ns), BATCHES + 1), np.int64)
     for times, batches in series.number(length):
         # What is left over is no batch, and belongs to the mean of all.
-        places = np.minimum(batches, _BATCHES)
-        above += [np.bincount(places[times > bound_ns], minlength=_BATCHES + 1) for bound_ns in bounds_ns]
+        places = np.minimum(batches, BATCHES)
+        above += [np.bincount(places[times > bound_ns], minlength=BATCHES + 1) for bound_ns in bounds_ns]
     return [_find_inflation(row[:-1] / length, int(row.sum()), series.count) for row in above]
 
 
 def _find_inflation(batches: npt.NDArray[np.float64], found: int, count: int) -> float:
     mean = found / count
-    alike = float(batches.var(ddof=1)) * (count // _BATCHES) / max(mean * (1 - mean), 1.0 / count)
+    return widen_inflation(float(batches.var(ddof=1)) * (count // BATCHES) / max(mean * (1 - mean), 1.0 / count))
+
+
+def widen_inflation(alike: float) -> float:
+    """Return what is taken for how much less samples tell, 1 or more, where batches found them so much alike."""
     return 1 + _ALIKE_FACTOR * max(alike - 1, 0.0)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from seatrial.cli.load_checks import read_body
 from seatrial.errors import UsageError
+from seatrial.load.limits import read_body
 from seatrial.load.result import LoadResult
 
 Serve = Callable[..., int]

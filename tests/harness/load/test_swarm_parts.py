@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from seatrial.errors import UsageError
+from seatrial.errors import SeatrialError, UsageError
 from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace
 from seatrial.load.driver import PacerRun
@@ -19,6 +20,7 @@ from seatrial.load.plan import Destination, Done, Plan, Progress, Ready
 from seatrial.load.result import LoadResult, Quantiles, Reason
 from seatrial.load.samples import NEVER, SAMPLE, Outcome, Samples
 from seatrial.load.schedules import make_schedule
+from seatrial.load.slices import slice_responses
 from seatrial.load.swarm.collecting import Collection
 from seatrial.load.swarm.merging import Part, choose_code, merge_parts
 from seatrial.load.swarm.messages import (
@@ -27,14 +29,18 @@ from seatrial.load.swarm.messages import (
     Order,
     Prepared,
     Report,
+    decode_golden,
     decode_law,
     encode_law,
     pack,
     split_order,
     unpack,
+    write_certificates,
 )
 from seatrial.load.swarm.options import add_options, read_order
 from seatrial.load.tally import SERIES, Tally
+from seatrial.load.window import Window
+from seatrial.model import Case, Manifest, TensorSpec, encode_cases, hash_tree
 
 START_NS = 5_000_000_000_000
 SECONDS = 20
@@ -46,6 +52,7 @@ PLAN = Plan(
     mode="open",
     duration_s=SECONDS,
 )
+WINDOW = Window(begin_ns=START_NS, end_ns=START_NS + SECONDS * 10**9)
 ORDER = Order(plan=PLAN, law=encode_law(Poisson(rate=500.0)), requested=500.0)
 
 
@@ -104,13 +111,19 @@ def tally(*parts: Samples) -> Tally:
 
 def make_parts(samples: Samples, workers: int = 2, **done: Any) -> list[Part]:
     return [
-        Part(name=f"worker {k + 1}", result=measure(samples[k::workers], **done), tally=tally(samples[k::workers]))
+        Part(
+            name=f"worker {k + 1}",
+            result=measure(samples[k::workers], **done),
+            tally=tally(samples[k::workers]),
+            slices=slice_responses(samples[k::workers], WINDOW),
+        )
         for k in range(workers)
     ]
 
 
 def end(samples: Samples, worker: int = 0) -> End:
-    return End(worker=worker, result=measure(samples), tally=tally(samples).encode())
+    slices = slice_responses(samples, WINDOW).encode()
+    return End(worker=worker, result=measure(samples), tally=tally(samples).encode(), slices=slices)
 
 
 def assert_near(found: Quantiles, true: Quantiles) -> None:
@@ -210,7 +223,8 @@ def test_results_of_workers_add_up_to_that_of_one_stream() -> None:
     samples = draw()
     merged, single = merge_parts(ORDER, make_parts(samples, 4)), measure(samples)
 
-    assert (merged.valid, merged.reasons, merged.intervals) == (True, (), {})
+    assert (merged.valid, merged.reasons) == (True, ())
+    assert set(merged.intervals) == set(single.intervals) == {"p50", "p95", "p99"}
     for name in ("requests", "errors", "censored", "outcomes", "statuses", "duration_s", "mode"):
         assert getattr(merged, name) == getattr(single, name), name
     assert merged.rate.achieved == pytest.approx(single.rate.achieved)
@@ -245,7 +259,7 @@ def test_a_worker_that_finds_the_server_saturated_says_so_of_all() -> None:
     parts = make_parts(draw())
     reason = Reason(code="saturated", message="it fell behind", fix="lower the rate")
     result = msgspec.structs.replace(parts[0].result, saturated=True, reasons=(reason,))
-    merged = merge_parts(ORDER, [Part(name="worker 1", result=result, tally=parts[0].tally), parts[1]])
+    merged = merge_parts(ORDER, [replace(parts[0], result=result), parts[1]])
 
     assert (merged.valid, merged.saturated) == (True, True)
     assert [each.code for each in merged.reasons] == ["saturated"]
@@ -295,7 +309,7 @@ def test_a_worker_that_is_lost_makes_the_run_no_measurement() -> None:
     assert collection.is_broken
     collection.take_end("a", end(samples))
     stopped = measure(samples, stopped="told to stop")
-    collection.take_end("b", End(worker=1, result=stopped, tally=tally(samples).encode()))
+    collection.take_end("b", msgspec.structs.replace(end(samples, 1), result=stopped))
     result = conclude(collection)
 
     assert not result.valid
@@ -378,6 +392,83 @@ def test_options_of_a_closed_loop(tmp_path: Path) -> None:
     assert (order.plan.mode, order.plan.users, order.law) == ("closed", 4, None)
     assert order.plan.requests[0].startswith(b"POST / HTTP/1.1\r\n")
     assert order.plan.requests[0].endswith(b"\r\n\r\n{}")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model directory with three golden cases, two of them alike."""
+    specs = {name: (TensorSpec(name=name, datatype="INT64", shape=(-1,)),) for name in ("x", "y")}
+    manifest = Manifest(name="m", version="1", inputs=specs["x"], outputs=specs["y"], entry="m:m", python="3", files={})
+    cases = [
+        Case(name=f"c{number}", inputs={"x": np.array([number])}, outputs={"y": np.array([number // 2])})
+        for number in range(3)
+    ]
+    directory = tmp_path / "model"
+    directory.mkdir()
+    (directory / "cases.json").write_bytes(encode_cases(cases, manifest))
+    manifest = msgspec.structs.replace(manifest, files=hash_tree(directory))
+    (directory / "model.json").write_bytes(msgspec.json.encode(manifest))
+    return directory
+
+
+def test_options_with_a_model_ask_its_golden_cases(model: Path) -> None:
+    arguments = ("--seatrial-rate", "50", "--seatrial-model", str(model), "--seatrial-wire", "v2")
+    order = read_order(parse(*arguments, "--seatrial-name", "there"), "http://127.0.0.1:8080/")
+
+    assert order.golden is not None
+    assert [case.name for case in decode_golden(order.golden).cases] == ["c0", "c2"]
+    assert [request.split(b" ", 2)[:2] for request in order.plan.requests] == [[b"POST", b"/v2/models/there/infer"]] * 2
+    assert order.plan.cases == (0, 1)
+    assert order.plan.destination.host == "127.0.0.1"
+    assert split_order(order, 2)[1].golden == order.golden
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seatrial-wire", "v2"], "one of them was given"),
+        (["--seatrial-model", "MODEL"], "one of them was given"),
+        (["--seatrial-model", "MODEL", "--seatrial-wire", "v9"], "v9"),
+        (["--seatrial-model", "not-there", "--seatrial-wire", "v2"], "is not a model directory"),
+        (["--seatrial-model", "MODEL", "--seatrial-wire", "v2", "--seatrial-body", "x"], "leave out the method"),
+    ],
+)
+def test_models_that_cannot_be_asked_are_a_sentence(model: Path, arguments: list[str], words: str) -> None:
+    options = parse("--seatrial-rate", "5", *(str(model) if each == "MODEL" else each for each in arguments))
+
+    with pytest.raises(SeatrialError) as caught:
+        read_order(options, "http://127.0.0.1:9")
+    assert words in f"{caught.value.message} {caught.value.fix}"
+
+
+def test_certificates_go_to_the_worker(tmp_path: Path) -> None:
+    """It has no file of the master's."""
+    (tmp_path / "ca.pem").write_bytes(b"-----BEGIN")
+    arguments = ("--seatrial-rate", "5", "--seatrial-ca-file", str(tmp_path / "ca.pem"))
+    order = read_order(parse(*arguments), "https://127.0.0.1:9/")
+    (tmp_path / "ca.pem").unlink()
+    (tmp_path / "worker").mkdir()
+    plan = write_certificates(unpack(pack(order), Order), tmp_path / "worker")
+
+    assert plan.destination.ca_file.startswith(str(tmp_path / "worker"))
+    assert Path(plan.destination.ca_file).read_bytes() == b"-----BEGIN"
+    assert write_certificates(ORDER, tmp_path) == ORDER.plan
+
+
+def test_what_checks_found_adds_up() -> None:
+    measured = make_parts(draw())
+    results = [
+        msgspec.structs.replace(part.result, checked=True, mixed_up=3, examples=tuple(f"{k}{n}" for n in "abcd"))
+        for k, part in zip("xy", measured, strict=True)
+    ]
+    parts = [replace(part, result=result) for part, result in zip(measured, results, strict=True)]
+    merged = merge_parts(ORDER, parts)
+
+    assert (merged.checked, merged.mixed_up) == (True, 6)
+    assert merged.examples == ("xa", "xb", "xc", "xd", "ya")
+    unchecked = msgspec.structs.replace(results[1], checked=False)
+    assert not merge_parts(ORDER, [parts[0], replace(parts[1], result=unchecked)]).checked
+    assert not merge_parts(ORDER, []).checked
 
 
 def test_stages_take_the_place_of_rate_and_duration() -> None:

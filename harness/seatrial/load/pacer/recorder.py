@@ -102,7 +102,8 @@ class Recorder:
         return index
 
     def flush(self) -> None:
-        """Write what is in the buffer."""
+        """Write what is in the buffers: answers before the samples that name them, for others read both meanwhile."""
+        self._answers_file.flush()
         self._file.write(memoryview(self._buffer)[: self._filled])
         self._filled = 0
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from seatrial.load.plan import Progress
 from seatrial.load.result import LoadResult, Reason
+from seatrial.load.slices import Slices
 from seatrial.load.swarm.merging import INTERRUPTED, Part, merge_parts
 from seatrial.load.swarm.messages import End, Failure, Order, Prepared, Report, split_order
 from seatrial.load.tally import Tally
@@ -123,7 +124,12 @@ class Collection:
         if self.begun:
             lost += [_describe_loss(seat, f"it came to no result: {failure.message}") for seat, failure in failures]
         parts = [
-            Part(name=seat.name, result=seat.end.result, tally=Tally.decode(seat.end.tally))
+            Part(
+                name=seat.name,
+                result=seat.end.result,
+                tally=Tally.decode(seat.end.tally),
+                slices=Slices.decode(seat.end.slices),
+            )
             for seat in seats
             if seat.end and seat.end.result and seat.end.tally
         ]

@@ -8,7 +8,7 @@ import msgspec
 
 from seatrial.load.live import Snapshot
 from seatrial.load.result import LoadResult
-from seatrial.load.swarm.messages import Failure, Order
+from seatrial.load.swarm.messages import Failure, Order, Renew
 from seatrial.load.tally import Tally, TallyData
 
 
@@ -44,14 +44,19 @@ class SwarmFiles:
 
     def add_progress(self, snapshot: Snapshot) -> None:
         """Leave how far all are."""
-        with (self._directory / "progress.jsonl").open("ab") as file:
-            file.write(msgspec.json.encode(snapshot) + b"\n")
+        self._append("progress.jsonl", snapshot)
 
     def read_progress(self, after: int) -> list[Snapshot]:
         """Return how far all were, from the entry of a number on."""
-        path = self._directory / "progress.jsonl"
-        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        return [msgspec.json.decode(line, type=Snapshot) for line in lines[after:]]
+        return [msgspec.json.decode(line, type=Snapshot) for line in self._read_lines("progress.jsonl")[after:]]
+
+    def add_renewal(self, case: int, request: bytes) -> None:
+        """Leave other bytes for a case."""
+        self._append("renewals.jsonl", Renew(case=case, request=request))
+
+    def read_renewals(self, after: int) -> list[Renew]:
+        """Return what was renewed, from the entry of a number on."""
+        return [msgspec.json.decode(line, type=Renew) for line in self._read_lines("renewals.jsonl")[after:]]
 
     def write_tally(self, tally: Tally) -> None:
         """Leave the exact histograms of all workers, merged from their reports."""
@@ -73,6 +78,14 @@ class SwarmFiles:
             return None
         found = msgspec.json.decode(path.read_bytes(), type=Conclusion)
         return found.result or found.failure
+
+    def _append(self, name: str, entry: Snapshot | Renew) -> None:
+        with (self._directory / name).open("ab") as file:
+            file.write(msgspec.json.encode(entry) + b"\n")
+
+    def _read_lines(self, name: str) -> list[bytes]:
+        path = self._directory / name
+        return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
 def write_result(result: LoadResult, path: Path | str) -> None:

@@ -29,6 +29,8 @@ PAGE: Final = "/seatrial"
 def install(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
     """Make this process one that runs pacers, leads workers that do, or both."""
     environment.dispatcher_class = OneEach
+    # Python would raise KeyboardInterrupt in whichever greenlet runs just then, and one that is a thread swallows it.
+    gevent.signal_handler(signal.SIGINT, _interrupt)
     # Locust cuts percentiles to whole milliseconds where it writes them.
     stats.StatsCSV._percentile_fields = _list_percentiles  # type: ignore[method-assign] # noqa: SLF001
     options = environment.parsed_options
@@ -45,6 +47,11 @@ def install(environment: Environment, runner: Runner, web_ui: WebUI | None, **_:
         if isinstance(runner, MasterRunner):
             SwarmFiles(options.seatrial_directory).write_port(runner.server.port)
         gevent.spawn(_end_with_input)
+
+
+def _interrupt() -> None:
+    """End as Locust does at Ctrl-C: raised in a greenlet of gevent's own, this comes out of its main one."""
+    raise KeyboardInterrupt
 
 
 def _check(master: Master) -> None:

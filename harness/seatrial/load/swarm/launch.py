@@ -21,10 +21,12 @@ from seatrial.errors import ExitCode, HarnessError, SeatrialError, UsageError
 from seatrial.load.arrivals import Arrivals
 from seatrial.load.live import Snapshot
 from seatrial.load.plan import Plan
+from seatrial.load.questions import Questions
+from seatrial.load.renewal import Renewal
 from seatrial.load.result import LoadResult
 from seatrial.load.swarm.files import SwarmFiles
 from seatrial.load.swarm.merging import INTERRUPTED
-from seatrial.load.swarm.messages import Order, encode_law, split_order
+from seatrial.load.swarm.messages import Order, encode_golden, encode_law, read_certificates, split_order
 
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
 START_TIMEOUT_S: Final = 60.0
@@ -48,6 +50,7 @@ def run_swarm(
     workers: int,
     directory: Path,
     seed: int = 1,
+    questions: Questions | None = None,
     requested: float | None = None,
     locust_options: Sequence[str] = (),
     on_progress: Callable[[Snapshot], None] = lambda _: None,
@@ -60,6 +63,7 @@ def run_swarm(
         workers: how many processes send, each with a pacer of its own.
         directory: empty; takes logs, and the samples of each worker in `worker-0`, `worker-1`, …
         seed: of the schedule.
+        questions: golden cases to ask and to hold every answer against; without them the plan's own requests are sent.
         requested: requests a second that were asked for.
         locust_options: more of Locust's own, for its master: as `--csv PREFIX` or `--html FILE`, with whole paths.
         on_progress: is told how far all are, each second.
@@ -69,8 +73,11 @@ def run_swarm(
         SwarmError: nothing could be sent.
         HarnessError: Locust broke.
     """
+    plan = plan if questions is None else questions.fill(plan)
     order = Order(
         plan=plan,
+        certificates=read_certificates(plan),
+        golden=None if questions is None else encode_golden(questions),
         law=None if law is None else encode_law(law),
         seed=seed,
         requested=requested,
@@ -89,7 +96,7 @@ def run_swarm(
         port = str(_wait_for_port(files, master, directory))
         for worker in range(workers):
             stack.enter_context(_start(f"locust-{worker}", directory, "--worker", "--master-port", port))
-        _follow(master, files, plan, on_progress)
+        _follow(master, files, order, on_progress, Renewal(questions, files.add_renewal))
     return _read_result(files, directory)
 
 
@@ -143,16 +150,21 @@ def _wait_for_port(files: SwarmFiles, master: subprocess.Popen[bytes], directory
 
 
 def _follow(
-    master: subprocess.Popen[bytes], files: SwarmFiles, plan: Plan, on_progress: Callable[[Snapshot], None]
+    master: subprocess.Popen[bytes],
+    files: SwarmFiles,
+    order: Order,
+    on_progress: Callable[[Snapshot], None],
+    renewal: Renewal,
 ) -> None:
     """Return when the master has ended, or has taken too long."""
-    deadline_s = time.monotonic() + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
+    deadline_s = time.monotonic() + order.whole_s + SLACK_S
     told = 0
     while time.monotonic() < deadline_s:
         try:
             over = master.poll() is not None
             for snapshot in files.read_progress(told):
                 told += 1
+                renewal.go_on()
                 on_progress(snapshot)
             if over:
                 return

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import gevent
+import msgspec
 from gevent.event import Event
 from locust import stats
 from locust.env import Environment
@@ -28,6 +31,7 @@ from seatrial.load.swarm.messages import (
     GO,
     ORDER,
     READY,
+    RENEW,
     REPORT,
     STOP,
     End,
@@ -35,6 +39,7 @@ from seatrial.load.swarm.messages import (
     Go,
     Order,
     Prepared,
+    Renew,
     Report,
     pack,
     unpack,
@@ -95,7 +100,9 @@ class Master:
     def _begin(self, **_: Any) -> None:
         self._run, self.conclusion = None, None
         try:
-            self._run = run = Collection(self.read_order(), self._list_workers())
+            started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            order = msgspec.structs.replace(self.read_order(), started_at=started_at)
+            self._run = run = Collection(order, self._list_workers())
         except SeatrialError as error:
             self._conclude(Failure(message=error.message, fix=error.fix, exit_code=int(error.exit_code)))
             return
@@ -118,14 +125,14 @@ class Master:
     def _go(self, run: Collection) -> None:
         run.begun = True
         plan = run.order.plan
-        whole_s = GO_LEAD_S + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s
-        self._deadline_s = time.monotonic() + whole_s + 2 * SLACK_S
+        self._deadline_s = time.monotonic() + GO_LEAD_S + run.order.whole_s + 2 * SLACK_S
         # Rates in Locust's statistics count from the beginning of the window.
         self._window_s = time.time() + GO_LEAD_S + plan.warm_up_s
-        start_ns, clock = time.monotonic_ns() + int(GO_LEAD_S * SECOND_NS), read_clock()
+        lead_ns, clock = int(GO_LEAD_S * SECOND_NS), read_clock()
+        start_ns = time.monotonic_ns() + lead_ns
         for name, seat in run.seats.items():
             same = seat.prepared is not None and clock and seat.prepared.clock == clock
-            go = Go(start_ns=start_ns if same else None)
+            go = Go(start_ns=start_ns if same else None, lead_ns=lead_ns, wall_ns=time.time_ns())
             self._runner.send_message(GO, pack(go), client_id=name)
         self._set_start()
 
@@ -138,7 +145,7 @@ class Master:
 
     def _await_end(self, run: Collection) -> None:
         """See the run to its end: workers that are gone, and those that take too long, are given up."""
-        told_to_stop, told_s = False, 0.0
+        told_to_stop, told_s, renewed = False, 0.0, 0
         live = LiveFigures(run.order.plan)
         while not run.is_over:
             gevent.sleep(WATCH_S)
@@ -149,6 +156,7 @@ class Master:
             if self._files is not None and time.monotonic() - told_s > _TELL_S:
                 told_s = time.monotonic()
                 self._tell_progress(self._files, live, run)
+                renewed += self._pass_on(run, self._files.read_renewals(renewed))
         if self._files is not None:
             self._tell_progress(self._files, live, run)
             self._files.write_tally(run.tally)
@@ -157,6 +165,14 @@ class Master:
         tally = run.tally
         answered = tally.requests - tally.failures
         files.add_progress(live.describe(run.progress, tally.series["response"], answered))
+
+    def _pass_on(self, run: Collection, renewals: Sequence[Renew]) -> int:
+        """Tell all workers of requests that were signed anew, and return how many there are."""
+        for renewed in renewals:
+            for name, seat in run.seats.items():
+                if not seat.is_over:
+                    self._runner.send_message(RENEW, pack(renewed), client_id=name)
+        return len(renewals)
 
     def _find_lost(self, run: Collection) -> None:
         late = time.monotonic() > self._deadline_s

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 import msgspec
 
 from seatrial.errors import ExitCode, choose_exit_code
-from seatrial.load.analysis import NO_FIGURES
-from seatrial.load.result import Lag, LoadResult, Rate, Reason
+from seatrial.load.analysis import INTERVALS, NO_FIGURES
+from seatrial.load.checking import MOST_EXAMPLES
+from seatrial.load.result import Interval, Lag, LoadResult, Rate, Reason
+from seatrial.load.slices import Slices
 from seatrial.load.swarm.messages import Order
 from seatrial.load.tally import Tally
 
@@ -27,12 +30,13 @@ class Part:
     name: str
     result: LoadResult
     tally: Tally
+    slices: Slices
 
 
 def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] = ()) -> LoadResult:
     """Return the result of the workers together: valid when each of theirs is, and none was lost.
 
-    Intervals need the order of the samples: one worker's stand, several have none.
+    Intervals need the order of the samples: one worker's stand, those of several come from slices of the same time.
 
     Args:
         order: of all workers.
@@ -68,14 +72,25 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
         failure_time_s=figures["failure"],
         dispatch_lag_s=Lag(p50=lag.p50, p99=lag.p99, max=lag.max),
         duration_s=max((result.duration_s for result in results), default=0.0),
-        intervals=results[0].intervals if valid and len(results) == 1 else {},
+        intervals=_find_intervals(parts) if valid else {},
         outcomes=_add(result.outcomes for result in results),
         statuses=_add(result.statuses for result in results),
         connections_opened=sum(result.connections_opened for result in results),
         connect_time_s=figures["connect"] if valid and series["connect"].count else None,
+        checked=bool(results) and all(result.checked for result in results),
+        mixed_up=sum(result.mixed_up for result in results),
+        examples=tuple(dict.fromkeys(each for result in results for each in result.examples))[:MOST_EXAMPLES],
         client=_unite_clients(results),
-        started_at=min((result.started_at for result in results), default=""),
+        started_at=order.started_at,
     )
+
+
+def _find_intervals(parts: Sequence[Part]) -> dict[str, Interval]:
+    if len(parts) == 1:
+        return parts[0].result.intervals
+    slices = reduce(Slices.merge, (part.slices for part in parts), Slices.none())
+    found = {name: slices.find_interval(p) for name, p in INTERVALS.items()}
+    return {name: interval for name, interval in found.items() if interval is not None}
 
 
 def choose_code(result: LoadResult) -> int:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from seatrial.endpoint import Endpoint
 from seatrial.errors import ExitCode, UsageError
 from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace
 from seatrial.load.plan import Plan, Progress
+from seatrial.load.questions import Questions
 from seatrial.load.result import LoadResult
 from seatrial.load.tally import TallyData
+from seatrial.model import Manifest, decode_cases, encode_cases
 
 ORDER: Final = "seatrial-order"
 READY: Final = "seatrial-ready"
 GO: Final = "seatrial-go"
 STOP: Final = "seatrial-stop"
+RENEW: Final = "seatrial-renew"
 END: Final = "seatrial-end"
 REPORT: Final = "seatrial"
 """Key of a `Report` among the data that a worker of Locust reports each second."""
@@ -35,6 +40,16 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     parameters: Annotated[bytes, Meta(description="msgpack of the law's fields")]
 
 
+class Golden(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Golden cases as they go over a wire: what answers are judged by, without what would sign or open anything."""
+
+    address: str
+    wire: str
+    name: str
+    manifest: Manifest
+    cases: Annotated[bytes, Meta(description="as in a model's cases.json")]
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to be sent, of all workers or of one."""
 
@@ -43,9 +58,21 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seed: int = 1
     requested: Annotated[float | None, Meta(description="requests a second that were asked for, of all workers")] = None
     probe: Annotated[bool, Meta(description="ask once before, and open as many connections as that tells")] = False
+    golden: Annotated[Golden | None, Meta(description="None: answers are not compared")] = None
+    certificates: Annotated[
+        bytes, Meta(description="of the plan's ca_file, which a worker elsewhere does not have")
+    ] = b""
+    started_at: Annotated[str, Meta(description="UTC, ISO 8601, by the master's clock")] = ""
     directory: Annotated[str, Meta(description="where workers of this machine keep their samples; empty: nowhere")] = ""
     worker: int = 0
     workers: int = 1
+
+    @property
+    def whole_s(self) -> float:
+        """How long it takes at most, from the first send on: answers that all differ are judged after the run, a while."""
+        plan = self.plan
+        sending_s = plan.warm_up_s + plan.duration_s
+        return sending_s + plan.drain_s + plan.timeout_s + (0.0 if self.golden is None else 2 * sending_s)
 
     @property
     def arrivals(self) -> str:
@@ -65,7 +92,16 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 class Go(msgspec.Struct, frozen=True, kw_only=True):
     """All are ready: begin."""
 
-    start_ns: Annotated[int | None, Meta(description="CLOCK_MONOTONIC; None for a worker with another clock: at once")]
+    start_ns: Annotated[int | None, Meta(description="CLOCK_MONOTONIC; None for a worker with another clock")]
+    lead_ns: Annotated[int, Meta(description="for a worker with another clock: from when the word reaches it")]
+    wall_ns: Annotated[int, Meta(description="CLOCK_REALTIME of the master as it says so: seconds are counted by it")]
+
+
+class Renew(msgspec.Struct, frozen=True, kw_only=True):
+    """Other bytes for a case, as the signature of the old ones runs out."""
+
+    case: int
+    request: bytes
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +126,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     worker: int
     result: LoadResult | None = None
     tally: TallyData | None = None
+    slices: Annotated[bytes, Meta(description="of its response times, encoded")] = b""
     failure: Failure | None = None
 
 
@@ -101,6 +138,52 @@ def pack(content: msgspec.Struct) -> dict[str, Any]:
 def unpack(data: Mapping[str, Any], kind: type[Content]) -> Content:
     """Return the content of a message's data."""
     return msgspec.msgpack.decode(data["content"], type=kind)
+
+
+def encode_golden(questions: Questions) -> Golden:
+    """Return golden cases for a wire; keys and headers stay where they are."""
+    endpoint = questions.endpoint
+    return Golden(
+        address=endpoint.address,
+        wire=endpoint.wire,
+        name=endpoint.name,
+        manifest=questions.manifest,
+        cases=encode_cases(list(questions.cases), questions.manifest),
+    )
+
+
+def decode_golden(golden: Golden) -> Questions:
+    """Return what answers are judged by.
+
+    Raises:
+        UsageError: this machine has no such wire.
+        ValueError: the cases are none.
+    """
+    endpoint = Endpoint(address=golden.address, wire=golden.wire, path="remote", name=golden.name)
+    cases = decode_cases(golden.cases, golden.manifest)
+    questions = Questions(endpoint=endpoint, manifest=golden.manifest, cases=cases)
+    # Found now: a worker on another machine may lack it.
+    assert questions.wire.name == golden.wire
+    return questions
+
+
+def read_certificates(plan: Plan) -> bytes:
+    """Return what is in the plan's file of certificates. Raises UsageError when it cannot be read."""
+    name = plan.destination.ca_file
+    try:
+        return Path(name).read_bytes() if name else b""
+    except OSError as error:
+        raise UsageError(f"the certificates {name!r} cannot be read: {error}") from error
+
+
+def write_certificates(order: Order, directory: Path) -> Plan:
+    """Return the order's plan with its certificates in a file of this machine."""
+    if not order.certificates:
+        return order.plan
+    path = directory / "certificates.pem"
+    path.write_bytes(order.certificates)
+    destination = msgspec.structs.replace(order.plan.destination, ca_file=str(path))
+    return msgspec.structs.replace(order.plan, destination=destination)
 
 
 def encode_law(law: Arrivals) -> Law:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import msgspec
+
+from seatrial.endpoint import Endpoint
 from seatrial.errors import UsageError
 from seatrial.load.address import compose_request, resolve
 from seatrial.load.arrivals import Arrivals, Steps
-from seatrial.load.plan import Plan
-from seatrial.load.schedules import FORMS, check_positive, make_schedule, parse_arrivals
-from seatrial.load.swarm.messages import Order, encode_law
+from seatrial.load.limits import check_certificates, check_kind, check_seconds, check_writable, read_body
+from seatrial.load.plan import Destination, Plan
+from seatrial.load.questions import Questions, pick_cases
+from seatrial.load.schedules import FORMS, make_schedule, parse_arrivals
+from seatrial.load.swarm.messages import Order, encode_golden, encode_law, read_certificates
+from seatrial.model import ModelDirectory
 
-MAX_SECONDS: Final = 86_400.0
-MAX_USERS: Final = 10_000
-_RATELESS: Final = ("ramp:", "steps:", "trace:")
+PREFIX: Final = "--seatrial-"
 
 
 class Parser(Protocol):
@@ -44,6 +47,9 @@ def add_options(parser: Parser) -> None:
     add("--seatrial-seed", type=int, default=1, help="Of the schedule.")
     unseen: dict[str, Any] = {"include_in_web_ui": False}
     add("--seatrial-header", action="append", default=[], help="'Name: value'; repeats.", **unseen)
+    add("--seatrial-model", default="", help="A model directory: ask its golden cases, compare every answer.", **unseen)
+    add("--seatrial-wire", default="", help="With a model: how it is asked, as v2 or mlflow.", **unseen)
+    add("--seatrial-name", default="", help="With a model: what it is called there. Default: its own name.", **unseen)
     add("--seatrial-ca-file", default="", help="Certificates to trust besides the system's.", **unseen)
     add("--seatrial-allow-remote", action="append", default=[], help="A host that is not this machine.", **unseen)
     add("--seatrial-json", default="", help="Write the result there.", **unseen)
@@ -64,23 +70,22 @@ def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[flo
     if not url:
         raise UsageError("there is no URL to put load on", fix="give --host http://127.0.0.1:8080/path")
     duration_s = sum(seconds for _, seconds in stages) if stages else options.seatrial_duration
-    _check_seconds(options, duration_s)
-    if options.seatrial_json and not Path(options.seatrial_json).absolute().parent.is_dir():
-        raise UsageError(
-            f"{options.seatrial_json!r} cannot be written: a file in a directory that is there was expected"
-        )
-    law = _read_law(options, duration_s, stages)
-    address = resolve(url, allowed=options.seatrial_allow_remote, ca_file=options.seatrial_ca_file)
-    request = compose_request(
-        address,
-        method=options.seatrial_method,
-        headers=options.seatrial_header,
-        body=_read_body(options.seatrial_body),
-        reconnect=options.seatrial_reconnect,
+    check_seconds(
+        {
+            "duration": duration_s,
+            "timeout": options.seatrial_timeout,
+            "think": options.seatrial_think,
+            "warm-up": options.seatrial_warm_up,
+            "drain": options.seatrial_drain,
+        },
+        prefix=PREFIX,
     )
+    check_certificates(options.seatrial_ca_file, url, prefix=PREFIX)
+    check_writable(options.seatrial_json)
+    law = _read_law(options, duration_s, stages)
     plan = Plan(
-        destination=address.destination,
-        requests=(request,),
+        destination=Destination(),
+        requests=(),
         mode="closed" if law is None else "open",
         cases=(0,),
         users=options.seatrial_users,
@@ -91,12 +96,58 @@ def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[flo
         drain_s=options.seatrial_drain,
         reconnect=options.seatrial_reconnect,
     )
+    questions = _read_questions(options, url)
+    plan = _fill(plan, options, url) if questions is None else questions.fill(plan)
     return Order(
         plan=plan,
+        golden=None if questions is None else encode_golden(questions),
+        certificates=read_certificates(plan),
         law=None if law is None else encode_law(law),
         seed=options.seatrial_seed,
         requested=options.seatrial_rate or None,
         probe=True,
+    )
+
+
+def _fill(plan: Plan, options: argparse.Namespace, url: str) -> Plan:
+    """Return the plan with one request, which the options say."""
+    address = resolve(url, allowed=options.seatrial_allow_remote, ca_file=options.seatrial_ca_file)
+    request = compose_request(
+        address,
+        method=options.seatrial_method,
+        headers=options.seatrial_header,
+        body=read_body(options.seatrial_body),
+        reconnect=options.seatrial_reconnect,
+    )
+    return msgspec.structs.replace(plan, destination=address.destination, requests=(request,))
+
+
+def _read_questions(options: argparse.Namespace, url: str) -> Questions | None:
+    """Return the golden cases of a model directory, None where none is given. Its code is not run."""
+    model, wire = options.seatrial_model, options.seatrial_wire
+    if bool(model) != bool(wire):
+        raise UsageError(
+            "golden cases need --seatrial-model and --seatrial-wire, one of them was given",
+            fix="--seatrial-model DIRECTORY --seatrial-wire v2; `seatrial build` writes such directories",
+        )
+    if not model:
+        return None
+    if options.seatrial_body or options.seatrial_method or options.seatrial_header:
+        raise UsageError("what is asked is the model's and the wire's", fix="leave out the method, headers and body")
+    directory = ModelDirectory.open(Path(model))
+    endpoint = Endpoint(
+        address=url.rstrip("/"),
+        wire=wire,
+        path="remote" if options.seatrial_allow_remote else "loopback",
+        name=options.seatrial_name or directory.name,
+        ca_file=options.seatrial_ca_file,
+    )
+    return Questions(
+        endpoint=endpoint,
+        manifest=directory.manifest,
+        cases=pick_cases(directory.cases, directory.manifest),
+        reconnect=options.seatrial_reconnect,
+        allowed=tuple(options.seatrial_allow_remote),
     )
 
 
@@ -109,14 +160,7 @@ def _read_law(options: argparse.Namespace, duration_s: float, stages: Sequence[t
                 "the stages of the shape say the rates", fix="leave out --seatrial-rate and --seatrial-users"
             )
         law: Arrivals = Steps(steps=tuple(stages), poisson=arrivals == "poisson")
-    elif bool(rate) + bool(users) + arrivals.startswith(_RATELESS) != 1:
-        raise UsageError(
-            "one of --seatrial-rate, --seatrial-users and arrivals that bring their rates was expected",
-            fix="--seatrial-rate R for latency under a rate, or --seatrial-users N for capacity",
-        )
-    elif users:
-        if not 1 <= users <= MAX_USERS:
-            raise UsageError(f"--seatrial-users is {users}, 1 to {MAX_USERS:,} were expected")
+    elif not check_kind(rate or None, users or None, None if arrivals == "poisson" else arrivals, prefix=PREFIX):
         return None
     else:
         law = parse_arrivals(arrivals, rate or None, duration_s)
@@ -124,27 +168,3 @@ def _read_law(options: argparse.Namespace, duration_s: float, stages: Sequence[t
     if not len(make_schedule(law, duration_s=duration_s, seed=options.seatrial_seed).offsets_ns):
         raise UsageError(f"{law.describe()} for {duration_s:g} s is no request at all", fix="a higher rate")
     return law
-
-
-def _check_seconds(options: argparse.Namespace, duration_s: float) -> None:
-    check_positive("the duration", duration_s)
-    check_positive("--seatrial-timeout", options.seatrial_timeout)
-    given = {
-        "the duration": duration_s,
-        "--seatrial-timeout": options.seatrial_timeout,
-        "--seatrial-think": options.seatrial_think,
-        "--seatrial-warm-up": options.seatrial_warm_up,
-        "--seatrial-drain": options.seatrial_drain,
-    }
-    for name, value in given.items():
-        if not (math.isfinite(value) and 0 <= value <= MAX_SECONDS):
-            raise UsageError(f"{name} is {value:g} seconds, 0 or more and at most {MAX_SECONDS:g} were expected")
-
-
-def _read_body(given: str) -> bytes:
-    if not given.startswith("@"):
-        return given.encode()
-    try:
-        return Path(given[1:]).read_bytes()
-    except OSError as error:
-        raise UsageError(f"the body's file {given[1:]!r} cannot be read: {error}") from error

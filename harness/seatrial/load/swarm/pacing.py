@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, TypeVar
 
 import gevent
 import msgspec
@@ -17,26 +18,45 @@ import numpy as np
 from gevent.event import Event
 from locust.stats import RequestStats
 
-from seatrial.errors import SeatrialError
+from seatrial.errors import HarnessError, SeatrialError
 from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import SECOND_NS, Offsets
-from seatrial.load.driver import LEAD_S, Pacer, PacerRun
+from seatrial.load.checking import AnswerCheck
+from seatrial.load.driver import Pacer, PacerRun
 from seatrial.load.machine import MachineGauge, MachineUse
 from seatrial.load.measuring import space_warm_up
-from seatrial.load.plan import ANSWERS_FILE, SAMPLES_FILE, DistinctAnswer, Done, Plan, Progress, Ready
+from seatrial.load.plan import ANSWERS_FILE, SAMPLES_FILE, Done, Plan, Progress, Ready
 from seatrial.load.probe import probe
-from seatrial.load.samples import read_samples
+from seatrial.load.samples import Samples, read_samples
 from seatrial.load.schedules import Schedule, make_schedule
+from seatrial.load.slices import slice_responses
 from seatrial.load.swarm.clock import read_clock
 from seatrial.load.swarm.merging import INTERRUPTED
-from seatrial.load.swarm.messages import End, Failure, Go, Order, Prepared, Report, decode_law
+from seatrial.load.swarm.messages import (
+    End,
+    Failure,
+    Go,
+    Order,
+    Prepared,
+    Renew,
+    Report,
+    decode_golden,
+    decode_law,
+    write_certificates,
+)
 from seatrial.load.swarm.statistics import Statistics
-from seatrial.load.tailing import SamplesTail
+from seatrial.load.tailing import AnswersTail, SamplesTail
 from seatrial.load.tally import Tally
+from seatrial.load.window import find_window
 
 GO_TIMEOUT_S: Final = 180.0
 """For which a pacer that is ready waits for those of the other workers."""
+JUDGING_S: Final = 0.1
+"""Of each second that answers may be judged in beside the pacer, which has the same CPUs; the rest is judged after the run."""
+REPORT_S: Final = 1.0
+COMPUTING_TIMEOUT_S: Final = 3_600.0
 _MOST_CONNECTIONS: Final = 64
+_Computed = TypeVar("_Computed")
 
 
 class Pacing:
@@ -61,12 +81,14 @@ class Pacing:
         self._on_prepared = on_prepared
         self._on_progress = on_progress
         self._statistics = make_statistics(order.plan, stats)
+        self._check: AnswerCheck | None = None
+        self._unjudged: deque[Samples] = deque()
+        self._learned = False
         self._tally, self._reported = Tally(), Tally()
         self._progress: Progress | None = None
-        self._go: Go | None = None
         self._decided = Event()
         self._stopped = False
-        self._sending: Pacer | None = None
+        self._pacer: Pacer | None = None
         self._offsets: Offsets | None = None
         self._start_ns = 0
 
@@ -85,15 +107,21 @@ class Pacing:
 
     def go(self, go: Go) -> None:
         """Begin, when it is ready."""
-        self._go = go
+        self._statistics.set_clock(go.wall_ns)
+        self._start_ns = time.monotonic_ns() + go.lead_ns if go.start_ns is None else go.start_ns
         self._decided.set()
 
     def stop(self) -> None:
         """Send nothing more, and come to an end."""
         self._stopped = True
         self._decided.set()
-        if self._sending is not None:
-            self._sending.stop()
+        if self._pacer is not None:
+            self._pacer.stop()
+
+    def renew(self, renewed: Renew) -> None:
+        """Have other bytes sent for a case."""
+        if self._pacer is not None:
+            self._pacer.renew(renewed.case, renewed.request)
 
     def take_report(self) -> Report:
         """Return what came since the last report."""
@@ -110,58 +138,86 @@ class Pacing:
         return int(end - begin)
 
     def _measure(self, directory: Path) -> End:
+        if self.order.golden is not None:
+            self._check = AnswerCheck(decode_golden(self.order.golden).judge)
         schedule = self._draw()
-        plan = self._size_connections(schedule)
+        plan = self._size_connections(write_certificates(self.order, directory), schedule)
         warm_up = None if schedule is None else space_warm_up(schedule, plan)
         if schedule is not None and warm_up is not None:
             window_ns = int(plan.warm_up_s * SECOND_NS)
             self._offsets = np.concatenate([warm_up, schedule.offsets_ns + window_ns])
-        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         with Pacer(plan, None if schedule is None else schedule.offsets_ns, directory, warm_up_ns=warm_up) as pacer:
             ready = pacer.wait_ready()
             self._on_prepared(Prepared(worker=self.order.worker, clock=read_clock()))
             self._decided.wait(GO_TIMEOUT_S)
-            if self._stopped or self._go is None:
+            if self._stopped or not self._start_ns:
                 return End(worker=self.order.worker, failure=describe_stop(told=self._stopped))
-            self._start_ns = self._go.start_ns or time.monotonic_ns() + int(LEAD_S * SECOND_NS)
-            done, machine = self._send(pacer, ready, SamplesTail(directory / SAMPLES_FILE))
-        lines = (directory / ANSWERS_FILE).read_bytes().splitlines()
-        answers = tuple(msgspec.json.decode(line, type=DistinctAnswer) for line in lines)
-        samples = read_samples(directory / SAMPLES_FILE)
-        # In a thread of its own, so that heartbeats go on while it computes.
-        result = gevent.get_hub().threadpool.apply(
-            analyse,
-            (PacerRun(plan=plan, ready=ready, done=done, samples=samples, answers=answers),),
-            {
-                "arrivals": self.order.arrivals,
-                "seed": self.order.seed,
-                "requested": self.order.requested,
-                "scheduled": schedule.rate if schedule else None,
-                "machine": machine,
-                "started_at": started_at,
-            },
+            sent = self._send(pacer, ready, directory)
+        if sent is None:
+            return End(worker=self.order.worker, failure=describe_stop())
+        done, machine = sent
+        run = PacerRun(plan=plan, ready=ready, done=done, samples=read_samples(directory / SAMPLES_FILE))
+        result = self._compute(
+            partial(
+                analyse,
+                run,
+                arrivals=self.order.arrivals,
+                seed=self.order.seed,
+                requested=self.order.requested,
+                scheduled=schedule.rate if schedule else None,
+                machine=machine,
+                checked=self._compute(partial(self._check.mark_file, directory / SAMPLES_FILE))
+                if self._check
+                else None,
+                started_at=self.order.started_at,
+            )
         )
-        return End(worker=self.order.worker, result=result, tally=self._tally.encode())
+        slices = self._compute(lambda: slice_responses(run.samples, find_window(run)).encode())
+        return End(worker=self.order.worker, result=result, tally=self._tally.encode(), slices=slices)
 
-    def _send(self, pacer: Pacer, ready: Ready, tail: SamplesTail) -> tuple[Done, MachineUse]:
+    def _send(self, pacer: Pacer, ready: Ready, directory: Path) -> tuple[Done, MachineUse] | None:
+        """Return what the pacer did; None when it was told to stop before it was let go."""
+
+        samples, answers = SamplesTail(directory / SAMPLES_FILE), AnswersTail(directory / ANSWERS_FILE)
+
         def follow(progress: Progress) -> None:
             self._progress = progress
-            self._follow(tail)
+            self._follow(samples, answers, JUDGING_S)
 
         with MachineGauge(ready.pid) as machine:
-            self._sending = pacer
+            # What was told while the gauge began reached no pacer.
+            if self._stopped:
+                return None
+            self._pacer = pacer
             try:
                 done = pacer.run(self._start_ns, follow)
             finally:
-                self._sending = None
-        self._follow(tail)
+                self._pacer = None
+        # What is left to judge is left to this time, in which nothing is measured.
+        while self._follow(samples, answers, REPORT_S):
+            if not self._learned:
+                raise HarnessError("the pacer's samples name answers that it did not leave")
         return done, machine.use
 
-    def _follow(self, tail: SamplesTail) -> None:
-        for samples in tail.read():
-            self._tally.add(samples)
-            self._statistics.add(samples)
+    def _follow(self, samples: SamplesTail, answers: AnswersTail, most_s: float) -> bool:
+        """Add what came, as far as its answers are judged; returns whether samples wait for theirs."""
+        self._unjudged.extend(samples.read())
+        if self._check is not None:
+            before = self._check.count
+            self._compute(partial(self._check.learn, answers.read(), most_s))
+            self._learned = self._check.count > before
+        while self._unjudged and (self._check is None or self._check.knows(self._unjudged[0])):
+            block = self._unjudged.popleft()
+            block = block if self._check is None else self._check.mark(block)
+            self._tally.add(block)
+            self._statistics.add(block)
         self._on_progress()
+        return bool(self._unjudged)
+
+    def _compute(self, work: Callable[[], _Computed]) -> _Computed:
+        """Return what comes of work, done in a thread of its own, so that heartbeats go on meanwhile."""
+        computed: _Computed = gevent.get_hub().threadpool.spawn(work).get(timeout=COMPUTING_TIMEOUT_S)
+        return computed
 
     def _draw(self) -> Schedule | None:
         order = self.order
@@ -170,10 +226,9 @@ class Pacing:
         law, duration_s = decode_law(order.law), order.plan.duration_s
         return make_schedule(law, duration_s=duration_s, seed=order.seed, worker=order.worker, workers=order.workers)
 
-    def _size_connections(self, schedule: Schedule | None) -> Plan:
+    def _size_connections(self, plan: Plan, schedule: Schedule | None) -> Plan:
         """Return the plan with as many connections as the answers will need, by the time that one takes."""
-        plan = self.order.plan
-        if not self.order.probe:
+        if not self.order.probe or plan.framing != "http":
             return plan
         answer = probe(plan.destination, plan.requests[0], plan.timeout_s)
         if schedule is None or plan.reconnect:
@@ -184,7 +239,9 @@ class Pacing:
 
 def make_statistics(plan: Plan, stats: RequestStats) -> Statistics:
     """Return what adds samples to Locust's statistics, under the method and the path of the first request."""
-    method, path, *_ = plan.requests[0].split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+    method, path = "ASK", "frames"
+    if plan.framing != "frame":
+        method, path, *_ = plan.requests[0].split(b"\r\n", 1)[0].decode("latin-1").split(" ")
     whole_s = plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s
     return Statistics(stats, method=method, path=path, whole_s=whole_s)
 

@@ -38,8 +38,12 @@ class Statistics:
         self._method = method
         self._path = path
         self._whole_ms = whole_s * 1e3
-        # Locust counts by seconds of the wall clock.
+        # Locust counts by seconds of a wall clock, and puts together what workers counted.
         self._wall_ns = time.time_ns() - time.monotonic_ns()
+
+    def set_clock(self, wall_ns: int) -> None:
+        """Count by the master's wall clock, which shows this time now; this machine's may be set otherwise."""
+        self._wall_ns = wall_ns - time.monotonic_ns()
 
     def add(self, samples: Samples) -> None:
         """Add the samples of the timed window."""
@@ -71,7 +75,7 @@ class Statistics:
             "name": name,
             "method": self._method,
             "last_request_timestamp": (int(rows["last_ns"].max()) + self._wall_ns) / SECOND_NS,
-            "start_time": time.time(),
+            "start_time": self._read_clock_s(),
             "num_requests": len(rows),
             "num_none_requests": len(rows) - times.count,
             "num_failures": len(failed),
@@ -99,10 +103,13 @@ class Statistics:
         seconds, counts = np.unique((rows["last_ns"] + self._wall_ns) // SECOND_NS, return_counts=True)
         return dict(zip(seconds.tolist(), counts.tolist(), strict=True))
 
+    def _read_clock_s(self) -> float:
+        return (time.monotonic_ns() + self._wall_ns) / SECOND_NS
+
     def _add_errors(self, timed: Samples) -> None:
         failed = timed[~np.isin(timed["outcome"], SUCCESSES)]
         kinds, counts = np.unique(failed[["outcome", "status"]], return_counts=True)
-        now_s = time.time()
+        now_s = self._read_clock_s()
         for (outcome, status), count in zip(kinds.tolist(), counts.tolist(), strict=True):
             text = Outcome(outcome).name.lower().replace("_", " ") + (f", status {status}" if status else "")
             key = StatsError.create_key(self._method, self._path, text)

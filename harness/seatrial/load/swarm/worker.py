@@ -14,6 +14,7 @@ from seatrial.load.swarm.messages import (
     GO,
     ORDER,
     READY,
+    RENEW,
     REPORT,
     STOP,
     End,
@@ -21,6 +22,7 @@ from seatrial.load.swarm.messages import (
     Go,
     Order,
     Prepared,
+    Renew,
     pack,
     unpack,
 )
@@ -40,7 +42,12 @@ class Worker:
         self._pacing: Pacing | None = None
         self._idle = Event()
         self._idle.set()
-        for name, listener in ((ORDER, self._take_order), (GO, self._take_go), (STOP, self._take_stop)):
+        for name, listener in (
+            (ORDER, self._take_order),
+            (GO, self._take_go),
+            (STOP, self._take_stop),
+            (RENEW, self._take_renew),
+        ):
             runner.register_message(name, listener)
         environment.events.report_to_master.add_listener(self._fill_report)
         environment.events.quitting.add_listener(self._stop)
@@ -96,6 +103,10 @@ class Worker:
     def _take_go(self, msg: Message, **_: Any) -> None:
         if self._pacing is not None:
             self._pacing.go(unpack(msg.data, Go))
+
+    def _take_renew(self, msg: Message, **_: Any) -> None:
+        if self._pacing is not None:
+            self._pacing.renew(unpack(msg.data, Renew))
 
     def _take_stop(self, **_: Any) -> None:
         if self._pacing is not None:
