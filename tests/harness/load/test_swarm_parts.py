@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
@@ -273,6 +274,33 @@ def test_when_nothing_succeeds_the_exit_code_is_1() -> None:
     assert choose_code(merge_parts(ORDER, make_parts(samples))) == 1
 
 
+@pytest.mark.parametrize(
+    ("told", "level", "course"),
+    [
+        ((True, True), True, ""),
+        ((True, None), None, ""),
+        ((None, False), False, "b: slower"),
+        ((False, False), False, "a: slower; b: slower"),
+    ],
+)
+def test_times_are_level_where_they_were_on_every_worker(
+    told: tuple[bool | None, ...], level: bool | None, course: str
+) -> None:
+    parts = [
+        replace(
+            part,
+            name=name,
+            result=msgspec.structs.replace(
+                part.result, valid=True, reasons=(), window_stationary=each, window_course="slower"
+            ),
+        )
+        for part, name, each in zip(make_parts(draw()), "ab", told, strict=True)
+    ]
+    merged = merge_parts(ORDER, parts)
+
+    assert (merged.window_stationary, merged.window_course) == (level, course)
+
+
 def collect(workers: Sequence[str] = ("a", "b"), *, begun: bool = True) -> Collection:
     collection = Collection(ORDER, tuple(workers))
     for number, name in enumerate(workers):
@@ -443,7 +471,8 @@ def test_models_that_cannot_be_asked_are_a_sentence(model: Path, arguments: list
 
 def test_certificates_go_to_the_worker(tmp_path: Path) -> None:
     """It has no file of the master's."""
-    (tmp_path / "ca.pem").write_bytes(b"-----BEGIN")
+    runpy.run_path(str(Path(__file__).with_name("certificates.py")))["make_authority"](tmp_path / "ca.pem")
+    certificate = (tmp_path / "ca.pem").read_bytes()
     arguments = ("--seatrial-rate", "5", "--seatrial-ca-file", str(tmp_path / "ca.pem"))
     order = read_order(parse(*arguments), "https://127.0.0.1:9/")
     (tmp_path / "ca.pem").unlink()
@@ -451,7 +480,7 @@ def test_certificates_go_to_the_worker(tmp_path: Path) -> None:
     plan = write_certificates(unpack(pack(order), Order), tmp_path / "worker")
 
     assert plan.destination.ca_file.startswith(str(tmp_path / "worker"))
-    assert Path(plan.destination.ca_file).read_bytes() == b"-----BEGIN"
+    assert Path(plan.destination.ca_file).read_bytes() == certificate
     assert write_certificates(ORDER, tmp_path) == ORDER.plan
 
 
@@ -484,7 +513,12 @@ def test_stages_take_the_place_of_rate_and_duration() -> None:
     [
         ([], "http://127.0.0.1:9/", (), "--seatrial-rate"),
         (["--seatrial-rate", "5", "--seatrial-users", "5"], "http://127.0.0.1:9/", (), "--seatrial-users"),
-        (["--seatrial-rate", "5", "--seatrial-arrivals", "steps:5x5"], "http://127.0.0.1:9/", (), "bring their rates"),
+        (
+            ["--seatrial-rate", "5", "--seatrial-arrivals", "steps:5x5"],
+            "http://127.0.0.1:9/",
+            (),
+            "has rates of its own",
+        ),
         (["--seatrial-rate", "-1"], "http://127.0.0.1:9/", (), "above 0"),
         (["--seatrial-rate", "nan"], "http://127.0.0.1:9/", (), "above 0"),
         (["--seatrial-rate", "1e9"], "http://127.0.0.1:9/", (), "1,000,000"),

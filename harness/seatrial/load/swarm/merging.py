@@ -51,6 +51,7 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
     series = tally.series
     figures = {name: histogram.summarize() if valid else NO_FIGURES for name, histogram in series.items()}
     lag = series["lag"].summarize()
+    level, course = _unite_courses(parts) if valid else (None, "")
     return LoadResult(
         mode=order.plan.mode,
         arrivals=order.arrivals,
@@ -80,6 +81,8 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
         checked=bool(results) and all(result.checked for result in results),
         mixed_up=sum(result.mixed_up for result in results),
         examples=tuple(dict.fromkeys(each for result in results for each in result.examples))[:MOST_EXAMPLES],
+        window_stationary=level,
+        window_course=course,
         client=_unite_clients(results),
         started_at=order.started_at,
     )
@@ -91,6 +94,15 @@ def _find_intervals(parts: Sequence[Part]) -> dict[str, Interval]:
     slices = reduce(Slices.merge, (part.slices for part in parts), Slices.none())
     found = {name: slices.find_interval(p) for name, p in INTERVALS.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _unite_courses(parts: Sequence[Part]) -> tuple[bool | None, str]:
+    """Return whether response times were level on all workers, None when one cannot tell, and what was found where not."""
+    told = [part.result.window_stationary for part in parts]
+    courses = [f"{part.name}: {part.result.window_course}" for part in parts if part.result.window_stationary is False]
+    if not told or (None in told and not courses):
+        return None, ""
+    return not courses, "; ".join(courses)
 
 
 def choose_code(result: LoadResult) -> int:
