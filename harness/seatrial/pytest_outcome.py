@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.checks import Check, InvalidMeasurementError, NotRunError
+from seatrial.checks import PROFILES, Check, InvalidMeasurementError, NotRunError
 from seatrial.errors import DeploymentError, InfrastructureError, SeatrialError, UnmetRequirementError
 from seatrial.records import CheckRecord, CheckStatus
 from seatrial.trial.directory import to_facts
@@ -44,7 +44,7 @@ def make_check_record(
         status=judge_outcome(report, error),
         message=describe_outcome(report, error),
         source=f"{check.sentence} ({check.source})",
-        reproduce=_reproduce(item, target),
+        reproduce=_reproduce(item, target, check),
         duration_s=report.duration,
         facts=to_facts(dict(facts)),
     )
@@ -82,7 +82,7 @@ def describe_outcome(report: pytest.TestReport, error: BaseException | None) -> 
     return (text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}")[:_MAX_MESSAGE_CHARS]
 
 
-def _reproduce(item: pytest.Item, target: str) -> str:
+def _reproduce(item: pytest.Item, target: str, check: Check) -> str:
     """Return the command that runs this test alone on this target."""
     module = getattr(item, "module", None)
     name = getattr(item, "originalname", None) or item.name
@@ -90,4 +90,5 @@ def _reproduce(item: pytest.Item, target: str) -> str:
         where = f"--pyargs {module.__name__}"
     else:
         where = shlex.quote(item.nodeid.partition("::")[0])
-    return f"pytest {where} -k {shlex.quote(name)} --target {target}"
+    profile = "" if check.profile == PROFILES[0] else f" --seatrial-profile {check.profile}"
+    return f"pytest {where} -k {shlex.quote(name)} --target {target}{profile}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ COMMANDS = (
     "models",
     "config",
     "schema",
+    "explain",
     "report",
     "load",
     "calibrate",
@@ -184,6 +186,38 @@ def test_targets_and_models_are_listed(tmp_path: Path) -> None:
     assert set(targets) >= {"docker", "kubernetes", "sagemaker", "mlflow", "gradio", "local", "inprocess", "url"}
     assert "update" in targets["docker"]["capabilities"]
     assert "digits" in run_seatrial(tmp_path, "models").stdout
+
+
+def test_a_check_is_explained_with_a_command_that_asks_it_alone(tmp_path: Path) -> None:
+    done = run_seatrial(tmp_path, "explain", "b01")
+    command = shlex.split(done.stdout.splitlines()[-1].removeprefix("alone"))
+
+    assert "A body that is empty, cut off or no JSON is refused" in done.stdout
+    assert command[0] == "pytest"
+    asked = ["inprocess" if word == "NAME" else word for word in command[1:]]
+    alone = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *asked, "--seatrial-model", "nonce"],
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
+        | {"SEATRIAL_STATE_DIR": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert alone.returncode == 0, alone.stdout
+    (check,) = read_run(tmp_path).targets["inprocess"].checks
+    assert (check.id, check.status) == ("B01", "pass")
+    assert check.reproduce == " ".join(["pytest", *asked])
+
+
+def test_every_check_is_listed_and_a_wrong_id_is_said(tmp_path: Path) -> None:
+    rows = json.loads(run_seatrial(tmp_path, "explain", "--json").stdout)
+    wrong = run_seatrial(tmp_path, "explain", "R1")
+
+    assert {row["id"] for row in rows} >= {"R01", "B01", "L03", "P01", "P07"}
+    assert all(row["sentence"] and row["source"] and row["level"] in {"MUST", "SHOULD", "MAY"} for row in rows)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "there is no check 'R1'. Did you mean 'R01'?" in wrong.stderr
 
 
 def test_reports_can_be_written_again(tmp_path: Path) -> None:

@@ -30,7 +30,19 @@ Exit codes: 0 ok or partial, 1 a check failed, 2 usage or settings, 3 nothing ra
 app = typer.Typer(
     help=HELP, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-_COMMANDS = ("run", "build", "doctor", "provision", "clean", "listing", "report", "load", "calibrate", "develop")
+_COMMANDS = (
+    "run",
+    "build",
+    "doctor",
+    "provision",
+    "clean",
+    "listing",
+    "explain",
+    "report",
+    "load",
+    "calibrate",
+    "develop",
+)
 
 
 def run_app() -> NoReturn:

@@ -1,4 +1,4 @@
-"""`targets`, `models`, `config`, `schema`, `explain`: what there is, and what holds."""
+"""`targets`, `models`, `config`, `schema`: what there is, and what holds."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def run_trial(settings: Settings, say: Progress) -> int:
         settings = settings.with_given({"seed": secrets.randbelow(1 << 31)}, "drawn")
     choose(settings.general.target, ())  # a wrong name is said before anything begins
     console = Console(settings, named, say)
-    with _without_pytest_environment():
+    with without_pytest_environment():
         code = pytest.main(_pytest_arguments(), plugins=[console])
     session = find_session(console.config) if console.config is not None else None
     result: RunResult | None = session.result if session is not None else None
@@ -123,7 +123,7 @@ def run_trial(settings: Settings, say: Progress) -> int:
 
 
 @contextlib.contextmanager
-def _without_pytest_environment() -> Iterator[None]:
+def without_pytest_environment() -> Iterator[None]:
     """What the environment says to pytest, and which plug-ins are installed, is the user's own tests' business."""
     kept = {name: value for name, value in os.environ.items() if name.startswith("PYTEST_")}
     for name in kept:
