@@ -136,9 +136,11 @@ class Engine(ABC):
         at_ns = now_ns()
         self._count_area(at_ns)
         del self._busy[connection]
-        if outcome is Outcome.ANSWERED:
-            answer = self._recorder.identify(connection)
-            self._failures_in_a_row = 0
+        answer = NO_ANSWER
+        if outcome is Outcome.ANSWERED or outcome is Outcome.REFUSED:
+            answer = self._recorder.identify(
+                connection.case, connection.status, connection.body, connection.content_type
+            )
         elif outcome is Outcome.TRUNCATED and self._is_stale(connection):
             self.reasked += 1
             self._spawn(
@@ -146,8 +148,9 @@ class Engine(ABC):
             )
             connection.request = -1
             return
+        if outcome is Outcome.ANSWERED:
+            self._failures_in_a_row = 0
         else:
-            answer = self._recorder.identify(connection) if outcome is Outcome.REFUSED else NO_ANSWER
             self._count_failure()
         self.ended += 1
         self._recorder.record(connection, outcome, answer, connection.intended_ns < self.window_begin_ns)

@@ -71,16 +71,11 @@ class Recorder:
         if self._filled == _BUFFER_BYTES:
             self.flush()
 
-    def identify(self, connection: Connection) -> int:
+    def identify(self, case: int, status: int, body: bytes, content_type: str) -> int:
         """Return the index of an answer; an answer is new when its case, status or body is."""
-        last = self._last.get(connection.case)
-        body = connection.body
-        if last is not None and last[1] == body and last[0] == connection.status:
+        last = self._last.get(case)
+        if last is not None and last[1] == body and last[0] == status:
             return last[2]
-        return self._find_index(connection, body)
-
-    def _find_index(self, connection: Connection, body: bytes) -> int:
-        case, status = connection.case, connection.status
         digest = hashlib.sha256(body).digest()
         key = (case, status, digest)
         index = self._answers.get(key)
@@ -95,7 +90,7 @@ class Recorder:
                 sha256=digest.hex(),
                 size_bytes=len(body),
                 body=body if kept else None,
-                content_type=connection.content_type,
+                content_type=content_type,
             )
             self._answers_file.write(msgspec.json.encode(answer) + b"\n")
         self._last[case] = (status, body, index)
