@@ -19,6 +19,7 @@ import pytest
 
 from seatrial.checks import MARKER, PROFILES, Check, InvalidMeasurementError, NotRunError, UnsupportedError
 from seatrial.errors import HarnessError, SeatrialError, UnmetRequirementError, UsageError
+from seatrial.load.host_lock import announce_holder
 from seatrial.plugin import OPTIONS
 from seatrial.pytest_outcome import make_check_record
 from seatrial.pytest_scheduling import find_group, make_scheduler
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 FACTS = pytest.StashKey[dict[str, Any]]()
 DEFAULT_TARGETS = ("local",)
 _TOKEN = "seatrial_trial"  # noqa: S105 - a key of xdist's workerinput
+# Fixtures that take a timed window themselves.
+_MEASURING = frozenset({"seatrial_load", "seatrial_capacity"})
 # xdist's ways of handing out tests one by one or by file; `each` and `no` run them in pytest's own order.
 _DISTRIBUTIONS = frozenset({"load", "loadgroup", "loadscope", "loadfile", "worksteal"})
 _BROKEN_OFF: dict[int, str] = {
@@ -158,9 +161,10 @@ class TrialSession:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Keep what is asked out of timed windows, other trials' too; a test that puts load on takes one itself."""
-        if self._trial is None or not _target_of(item) or "seatrial_load" in getattr(item, "fixturenames", ()):
+        measures = not _MEASURING.isdisjoint(getattr(item, "fixturenames", ()))
+        if self._trial is None or not _target_of(item) or measures:
             return (yield)
-        with self.trial.lock.disturb(self._say):
+        with self.trial.lock.disturb(self._say), announce_holder():
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
