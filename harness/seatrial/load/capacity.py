@@ -21,7 +21,7 @@ FINEST: Final = 0.001
 MOST_TO_AGREE: Final = 3
 """Measurements of one rate, before a majority is no longer sought."""
 
-Ending = Literal["found", "never-kept", "never-missed", "client-limit", "undecided", "too-many-runs"]
+Ending = Literal["found", "never-kept", "never-missed", "client-limit", "undecided", "too-many-runs", "out-of-time"]
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,6 +64,7 @@ def search_capacity(
     resolution: float = 0.05,
     most_runs: int = 60,
     objectives: str = "",
+    may_go_on: Callable[[], bool] = lambda: True,
 ) -> Capacity:
     """Return the highest rate that keeps objectives, as an interval of rates.
 
@@ -81,6 +82,7 @@ def search_capacity(
         resolution: relative length of the interval.
         most_runs: after so many no other rate is tried.
         objectives: as text, for the record.
+        may_go_on: asked before each run but the first; once it says no, the search ends with what it has.
 
     Raises:
         UsageError: rates that are not in order, a resolution that no run can tell apart.
@@ -92,12 +94,12 @@ def search_capacity(
         )
     if not FINEST <= resolution <= 1:
         raise UsageError(f"a resolution of {resolution:g} is not between {FINEST:g} and 1")
-    search = _Search(lowest=lowest_rate, highest=highest_rate, resolution=resolution)
+    search = _Search(lowest=lowest_rate, highest=highest_rate, resolution=resolution, may_go_on=may_go_on)
     rate: float | None = first_rate
-    while rate is not None and len(search.rungs) < most_runs:
+    while rate is not None and len(search.rungs) < most_runs and (not search.rungs or may_go_on()):
         search.measure(measure, rate)
         rate = None if search.rungs[-1].status == "undecided" else search.choose_next()
-    ended, message = search.conclude()
+    ended, message = search.conclude(most_runs)
     return Capacity(
         highest_kept=search.low,
         lowest_missed=search.lowest_missed,
@@ -116,16 +118,20 @@ class _Search:
     lowest: float
     highest: float
     resolution: float
+    may_go_on: Callable[[], bool] = lambda: True
     rungs: list[Rung] = field(default_factory=list)
     _outcomes: dict[float, list[Kept]] = field(default_factory=dict)
 
     def measure(self, measure: Callable[[float], Judgement], rate: float) -> None:
         outcomes = self._outcomes.setdefault(rate, [])
         confirms = bool(outcomes)
-        for repeat, judgement in enumerate(repeat_while_invalid(lambda: measure(rate), lambda each: each.valid)):
+        for repeat, judgement in enumerate(repeat_while_invalid(lambda: measure(rate), self._is_enough)):
             status: Kept = _STATUSES[judgement.status] if judgement.valid else "invalid"
             self.rungs.append(Rung(rate=rate, status=status, repeat=repeat, confirms=confirms, judgement=judgement))
         outcomes.append(self.rungs[-1].status)
+
+    def _is_enough(self, judgement: Judgement) -> bool:
+        return judgement.valid or not self.may_go_on()
 
     @property
     def low(self) -> float | None:
@@ -159,12 +165,14 @@ class _Search:
             return float(f"{math.sqrt(low * high):.6g}")
         return self._confirm(low, high)
 
-    def conclude(self) -> tuple[Ending, str]:
+    def conclude(self, most_runs: int) -> tuple[Ending, str]:
         """Return how it ended, as a word and in words."""
         low, missed, invalid = self.low, self.lowest_missed, self.lowest_invalid
         kept = f"kept up to {low:g}/s" if low is not None else "kept at no rate"
         if self.rungs[-1].status == "undecided":
             return "undecided", f"{self._explain(self.rungs[-1].rate)}: longer runs are needed"
+        if self.choose_next() is not None and len(self.rungs) < most_runs:
+            return "out-of-time", f"{kept}, when the time for the search was over{self._name_rest(missed)}"
         if self.choose_next() is not None:
             return "too-many-runs", f"{kept}, when the search had made {len(self.rungs)} runs and was stopped"
         if invalid is not None and (missed is None or invalid < missed):
@@ -195,6 +203,9 @@ class _Search:
 
     def _find_high(self) -> float | None:
         return min((rate for rate in (self.lowest_missed, self.lowest_invalid) if rate is not None), default=None)
+
+    def _name_rest(self, missed: float | None) -> str:
+        return "" if missed is None else f"; missed from {missed:g}/s"
 
     def _explain(self, rate: float) -> str:
         judgements = [each.judgement.message for each in self.rungs if each.rate == rate]
