@@ -168,7 +168,7 @@ class FloorRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     target: str
     network_path: str
-    question: Annotated[str, Meta(description="what was asked, on both ways with the same schedule")]
+    question: Annotated[str, Meta(description="what was asked, on both ways at the same rate and time")]
     rate: Annotated[float, Meta(description="requests a second")]
     path: FloorLegRecord
     floor: FloorLegRecord

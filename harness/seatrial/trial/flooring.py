@@ -1,9 +1,14 @@
-"""What a network path costs by itself: the cheapest question, asked on the path and on the host's own network."""
+"""What a network path costs by itself: the cheapest question, asked on the path and on the host's own network.
+
+Both are asked at the same time, by a pacer each, so that what else goes on in the machine meets both.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
@@ -16,9 +21,8 @@ from seatrial.load.measuring import measure_load
 from seatrial.load.plan import SAMPLES_FILE, Plan
 from seatrial.load.quantiles import Times, find_quantile
 from seatrial.load.repeating import repeat_while_invalid
-from seatrial.load.result import LoadResult
 from seatrial.load.samples import SUCCESSES, read_samples
-from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
+from seatrial.load.schedules import make_schedule, parse_arrivals
 from seatrial.records import FloorLegRecord, FloorRecord
 from seatrial.target import Deployment, open_floor
 from seatrial.trial.measuring import make_directory
@@ -26,12 +30,15 @@ from seatrial.trial.measuring import make_directory
 if TYPE_CHECKING:
     from seatrial.trial.trial import Trial
 
-WINDOW_S: Final = 2.5
+WINDOW_S: Final = 5.0
 LONGEST_WINDOW_S: Final = 10.0
 FEWEST: Final = 40
 """Requests on each way; at a low rate the window is longer for them, up to `LONGEST_WINDOW_S`."""
+HIGHEST_RATE: Final = 100.0
+"""Requests a second: above it the two pacers would spin, and take the CPUs from what they ask."""
 WARM_UP_S: Final = 0.5
-SEED: Final = 1
+SEEDS: Final = (1, 2)
+"""Of the two schedules: with one, each request would meet its counterpart."""
 CONFIDENCE: Final = 0.95
 _TIMEOUT_S: Final = 2.0
 _REPEATS: Final = 1
@@ -41,25 +48,32 @@ _SCORE: Final = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 def measure_floor(
     trial: Trial, name: str, deployment: Deployment, rate: float, idle: Callable[[], None] = lambda: None
 ) -> FloorRecord:
-    """Ask the cheapest question on a target's network path and on its floor, with the same schedule, and record both.
+    """Ask the cheapest question on a target's network path and on its floor, at the same rate and time, and record both.
 
     Raises:
         UnsupportedError: there is no such floor on this machine.
         SeatrialError: the machine did not come to rest, the floor did not come up, the pacer broke.
     """
+    rate = min(rate, HIGHEST_RATE)
     window_s = min(max(WINDOW_S, FEWEST / rate), LONGEST_WINDOW_S)
-    schedule = make_schedule(parse_arrivals("poisson", rate, window_s), duration_s=window_s, seed=SEED)
-    parent = trial.directory.path / "samples"
     with trial.lock.disturb(trial.say):
         opened = open_floor(deployment)
         floor = opened.__enter__()
     try:
         with trial.lock.measure(trial.say), trial.fleet.hushed(name):
             idle()
-            path_leg = _measure_leg(floor.path_url, floor.path_way, schedule, window_s, parent, f"{name}-path")
-            floor_leg = _measure_leg(floor.floor_url, floor.floor_way, schedule, window_s, parent, f"{name}-floor")
+            parent = trial.directory.path / "samples"
+            legs = [
+                _Leg(url=url, way=way, rate=rate, window_s=window_s, seed=seed, parent=parent, name=f"{name}-{kind}")
+                for url, way, seed, kind in (
+                    (floor.path_url, floor.path_way, SEEDS[0], "path"),
+                    (floor.floor_url, floor.floor_way, SEEDS[1], "floor"),
+                )
+            ]
+            tries = repeat_while_invalid(lambda: _measure(legs), lambda each: all(leg.valid for leg in each), _REPEATS)
     finally:
         opened.__exit__(None, None, None)
+    path_leg, floor_leg = tries[-1]
     record = compare_legs(
         path_leg,
         floor_leg,
@@ -103,30 +117,46 @@ def find_median_interval(times: Times) -> tuple[int, int] | None:
     return int(ordered[low]), int(ordered[high])
 
 
-def _measure_leg(url: str, way: str, schedule: Schedule, window_s: float, parent: Path, name: str) -> FloorLegRecord:
-    address = resolve(url)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Leg:
+    """One way, and how it is asked."""
+
+    url: str
+    way: str
+    rate: float
+    window_s: float
+    seed: int
+    parent: Path
+    name: str
+
+
+def _measure(legs: list[_Leg]) -> tuple[FloorLegRecord, ...]:
+    directories = [make_directory(leg.parent, leg.name) for leg in legs]
+    with ThreadPoolExecutor(len(legs)) as pool:
+        return tuple(pool.map(_measure_leg, legs, directories))
+
+
+def _measure_leg(leg: _Leg, directory: Path) -> FloorLegRecord:
+    address = resolve(leg.url)
     plan = Plan(
         destination=address.destination,
         requests=(compose_request(address, method="GET", headers=(), body=b""),),
         mode="open",
         cases=(0,),
-        duration_s=window_s,
+        duration_s=leg.window_s,
         warm_up_s=WARM_UP_S,
         timeout_s=_TIMEOUT_S,
         drain_s=_TIMEOUT_S,
         connections=4,
     )
-
-    def attempt() -> tuple[LoadResult, Times]:
-        directory = make_directory(parent, name)
-        result = measure_load(plan, schedule, directory=directory, requested=schedule.rate)
-        return result, _read_times(directory)
-
-    result, times = repeat_while_invalid(attempt, lambda each: each[0].valid, most=_REPEATS)[-1]
+    law = parse_arrivals("poisson", leg.rate, leg.window_s)
+    schedule = make_schedule(law, duration_s=leg.window_s, seed=leg.seed)
+    result = measure_load(plan, schedule, directory=directory, requested=leg.rate)
+    times = _read_times(directory)
     interval = find_median_interval(times) if result.valid else None
     median = find_quantile(times, 0.5) if result.valid else None
     return FloorLegRecord(
-        way=way,
+        way=leg.way,
         valid=result.valid,
         reasons=tuple(reason.code for reason in result.reasons),
         requests=result.requests,
