@@ -202,11 +202,19 @@ class NetworkFloor:
 
 
 def open_floor(deployment: Deployment) -> AbstractContextManager[NetworkFloor]:
-    """Have a deployment that claims `network-floor` bring one up for the block.
+    """Have a deployment bring its floor up for the block. One that claims `network-floor` has `open_floor()`.
 
-    Such a one has `open_floor()`; it raises UnsupportedError where this machine does not allow it.
+    Raises:
+        UnsupportedError: it has none, or this machine does not allow it.
+        DeploymentError: the floor does not come up.
     """
-    opener: Callable[[], AbstractContextManager[NetworkFloor]] = getattr(deployment, "open_floor")  # noqa: B009 - not in the protocol
+    from seatrial.checks import UnsupportedError
+
+    opener: Callable[[], AbstractContextManager[NetworkFloor]] | None = getattr(deployment, "open_floor", None)
+    if opener is None:
+        raise UnsupportedError(
+            f"{deployment.endpoint.address} has no floor that its network path could be held against"
+        )
     return opener()
 
 

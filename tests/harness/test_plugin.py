@@ -45,6 +45,15 @@ def test_holding(seatrial_endpoint):
 def test_free(seatrial_endpoint, seatrial_load):
     done = load(seatrial_endpoint)
     assert "requests:" in done.stdout, done.stdout + done.stderr
+
+def test_fixtures(seatrial_capacity, seatrial_floor):
+    import pytest
+    from seatrial.checks import UnsupportedError
+    from seatrial.trial.searching import CapacityOrder
+    record = seatrial_capacity(CapacityOrder(name="mine", window_s=1.0, longest_s=3.0))
+    assert record.capacity.rungs and len(record.runs) == len(record.capacity.rungs)
+    with pytest.raises(UnsupportedError, match="has no floor"):
+        seatrial_floor(20.0)
 """
 
 UNWRITABLE = """
@@ -181,7 +190,12 @@ def test_a_load_run_of_a_test_is_refused_at_once_or_made(tmp_path: Path) -> None
     done = run_pytest(tmp_path, "--target", "local")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {check.status for check in read_run(tmp_path).targets["local"].checks} == {"pass"}
+    result = read_run(tmp_path).targets["local"]
+    assert {check.status for check in result.checks} == {"pass"}
+    (mine,) = result.capacities
+    assert (mine.name, mine.target, mine.arrivals) == ("mine", "local", "poisson")
+    assert mine.cpu_limit is not None
+    assert (mine.cpu_limit.means == "cpu-set") == ((os.cpu_count() or 1) > 1)
 
 
 def test_the_suites_run_in_a_users_repository(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -51,15 +52,14 @@ def measure_floor(
     """Ask the cheapest question on a target's network path and on its floor, at the same rate and time, and record both.
 
     Raises:
-        UnsupportedError: there is no such floor on this machine.
+        UnsupportedError: the deployment has no such floor, or not on this machine.
         SeatrialError: the machine did not come to rest, the floor did not come up, the pacer broke.
     """
     rate = min(rate, HIGHEST_RATE)
     window_s = min(max(WINDOW_S, FEWEST / rate), LONGEST_WINDOW_S)
-    with trial.lock.disturb(trial.say):
-        opened = open_floor(deployment)
-        floor = opened.__enter__()
-    try:
+    with ExitStack() as stack:
+        with trial.lock.disturb(trial.say):
+            floor = stack.enter_context(open_floor(deployment))
         with trial.lock.measure(trial.say), trial.fleet.hushed(name):
             idle()
             parent = trial.directory.path / "samples"
@@ -71,8 +71,6 @@ def measure_floor(
                 )
             ]
             tries = repeat_while_invalid(lambda: _measure(legs), lambda each: all(leg.valid for leg in each), _REPEATS)
-    finally:
-        opened.__exit__(None, None, None)
     path_leg, floor_leg = tries[-1]
     record = compare_legs(
         path_leg,
