@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from seatrial.endpoint import Endpoint
     from seatrial.model import ModelDirectory
     from seatrial.pytest_session import TrialSession
-    from seatrial.records import LoadRecord
+    from seatrial.records import CapacityRecord, FloorRecord, LoadRecord
     from seatrial.target import Deployment
     from seatrial.trial.measuring import LoadOrder
+    from seatrial.trial.searching import CapacityOrder
 
 _SESSION_NAME = "seatrial-session"
 # (option, the setting it is, arguments of add_option): one line an option, so that no list of options stands elsewhere.
@@ -151,6 +152,36 @@ def seatrial_load(
         return find_session(request.config).measure(seatrial_target, seatrial_deployment, order)
 
     return put_on
+
+
+@pytest.fixture
+def seatrial_capacity(
+    request: pytest.FixtureRequest, seatrial_target: str, seatrial_deployment: Deployment
+) -> Callable[[CapacityOrder], CapacityRecord]:
+    """Search the highest rate that keeps objectives: `seatrial_capacity(CapacityOrder(name="mine", longest_s=30))`.
+
+    Nothing else of any trial uses the machine meanwhile, so it does not run under pytest-xdist.
+    """
+
+    def search(order: CapacityOrder) -> CapacityRecord:
+        return find_session(request.config).search(seatrial_target, seatrial_deployment, order)
+
+    return search
+
+
+@pytest.fixture
+def seatrial_floor(
+    request: pytest.FixtureRequest, seatrial_target: str, seatrial_deployment: Deployment
+) -> Callable[[float], FloorRecord]:
+    """Measure, at a rate, what the network path of a deployment costs: `seatrial_floor(20.0).cost_p50_s`.
+
+    Nothing else of any trial uses the machine meanwhile, so it does not run under pytest-xdist.
+    """
+
+    def compare(rate: float) -> FloorRecord:
+        return find_session(request.config).compare_paths(seatrial_target, seatrial_deployment, rate)
+
+    return compare
 
 
 @pytest.fixture

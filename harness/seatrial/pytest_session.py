@@ -19,10 +19,11 @@ import pytest
 
 from seatrial.checks import MARKER, PROFILES, Check, InvalidMeasurementError, NotRunError, UnsupportedError
 from seatrial.errors import HarnessError, SeatrialError, UnmetRequirementError, UsageError
+from seatrial.load.host_lock import announce_holder
 from seatrial.plugin import OPTIONS
 from seatrial.pytest_outcome import make_check_record
 from seatrial.pytest_scheduling import find_group, make_scheduler
-from seatrial.records import ErrorRecord, LoadRecord, Record, RunResult
+from seatrial.records import CapacityRecord, ErrorRecord, FloorRecord, LoadRecord, Record, RunResult
 from seatrial.registry import find_target
 from seatrial.settings import Settings, read_settings, runs_in_ci
 from seatrial.target import Deployment, claim_capabilities
@@ -31,10 +32,13 @@ from seatrial.trial.trial import Choice, Trial, choose
 
 if TYPE_CHECKING:
     from seatrial.trial.measuring import LoadOrder
+    from seatrial.trial.searching import CapacityOrder
 
 FACTS = pytest.StashKey[dict[str, Any]]()
 DEFAULT_TARGETS = ("local",)
 _TOKEN = "seatrial_trial"  # noqa: S105 - a key of xdist's workerinput
+# Fixtures that take a timed window themselves.
+_MEASURING = frozenset({"seatrial_load", "seatrial_capacity", "seatrial_floor"})
 # xdist's ways of handing out tests one by one or by file; `each` and `no` run them in pytest's own order.
 _DISTRIBUTIONS = frozenset({"load", "loadgroup", "loadscope", "loadfile", "worksteal"})
 _BROKEN_OFF: dict[int, str] = {
@@ -126,12 +130,39 @@ class TrialSession:
         """
         from seatrial.trial.measuring import measure_target
 
+        self._require_machine()
+        return measure_target(self.trial, name, deployment, order, self._flush_lines)
+
+    def search(self, name: str, deployment: Deployment, order: CapacityOrder) -> CapacityRecord:
+        """Search the highest rate at which a target keeps objectives.
+
+        Raises:
+            NotRunError: under pytest-xdist, whose other workers would be measured along.
+            SeatrialError: see `seatrial.trial.searching.search_target`.
+        """
+        from seatrial.trial.searching import search_target
+
+        self._require_machine()
+        return search_target(self.trial, name, deployment, order, self._flush_lines)
+
+    def compare_paths(self, name: str, deployment: Deployment, rate: float) -> FloorRecord:
+        """Measure what a target's network path costs by itself.
+
+        Raises:
+            NotRunError: under pytest-xdist, whose other workers would be measured along.
+            SeatrialError: see `seatrial.trial.flooring.measure_floor`.
+        """
+        from seatrial.trial.flooring import measure_floor
+
+        self._require_machine()
+        return measure_floor(self.trial, name, deployment, rate, self._flush_lines)
+
+    def _require_machine(self) -> None:
         if self._is_worker:
             raise NotRunError(
                 "load needs the machine to itself, and other workers of pytest-xdist use it",
                 fix="run without -n, or leave load out with -m 'not benchmark'",
             )
-        return measure_target(self.trial, name, deployment, order, self._flush_lines)
 
     @cached_property
     def _told_apart(self) -> tuple[type[SeatrialError], ...]:
@@ -158,9 +189,10 @@ class TrialSession:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Keep what is asked out of timed windows, other trials' too; a test that puts load on takes one itself."""
-        if self._trial is None or not _target_of(item) or "seatrial_load" in getattr(item, "fixturenames", ()):
+        measures = not _MEASURING.isdisjoint(getattr(item, "fixturenames", ()))
+        if self._trial is None or not _target_of(item) or measures:
             return (yield)
-        with self.trial.lock.disturb(self._say):
+        with self.trial.lock.disturb(self._say), announce_holder():
             return (yield)
 
     @pytest.hookimpl(wrapper=True)

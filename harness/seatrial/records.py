@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from seatrial.load.calibration import Calibration
+from seatrial.load.capacity import Capacity
 from seatrial.load.result import LoadResult
 
 RUN_SCHEMA: Final = "seatrial.run/1"
@@ -71,6 +72,18 @@ class FidelityRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     absent: tuple[str, ...] = ()
 
 
+class CpuLimitRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The limit of CPU that held for a deployment, as it was read back from it."""
+
+    means: Annotated[
+        Literal["quota", "cpu-set", "none", "unknown"],
+        Meta(description="quota: of a control group, which throttles; cpu-set: kept to some CPUs; none: no limit held"),
+    ]
+    cpus: Annotated[float | None, Meta(description="null where none held, or nobody could tell")] = None
+    cpu_set: Annotated[tuple[int, ...], Meta(description="the CPUs of a cpu-set")] = ()
+    asked: Annotated[float, Meta(description="CPUs that the model's resources ask for")]
+
+
 class DeploymentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Facts of one deployment, appended when it is taken down."""
 
@@ -82,6 +95,7 @@ class DeploymentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     phases_s: dict[str, float]
     versions: Annotated[dict[str, str], Meta(description="versions of the technology and what it runs on")] = {}
     limits: Annotated[dict[str, float | None], Meta(description="cpus and memory_bytes as read from inside")] = {}
+    cpu_limit: Annotated[CpuLimitRecord | None, Meta(description="by what means CPU was limited")] = None
     usage: Annotated[
         dict[str, float | None], Meta(description="cpu_s, memory_bytes, memory_peak_bytes, throttled_periods")
     ] = {}
@@ -101,7 +115,66 @@ class LoadRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         dict[str, float | None],
         Meta(description="of the deployment over the run: cpu_s, throttled_periods; memory_peak_bytes since its start"),
     ] = {}
+    cpu_limit: Annotated[CpuLimitRecord | None, Meta(description="that held, read after the run")] = None
     samples: Annotated[str, Meta(description="where every request's record is, below the trial's directory")] = ""
+
+
+class CapacityRunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One run of a search for a target's capacity: what `Capacity.rungs` at the same place was judged by."""
+
+    rate: float
+    seed: Annotated[int, Meta(description="of the schedule: of one rate and repeat it is the same on every target")]
+    duration_s: Annotated[float, Meta(description="of the timed window, as it was planned")]
+    valid: bool
+    saturated: bool
+    reasons: Annotated[tuple[str, ...], Meta(description="codes")] = ()
+    requests: int
+    failed: Annotated[int, Meta(description="not answered, or not right")]
+    p50_s: float | None
+    p99_s: float | None
+    throttled_periods: float | None = None
+    samples: str = ""
+
+
+class CapacityRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The highest rate at which a target keeps objectives, as a bracket, with every run of the search for it."""
+
+    target: str
+    name: str
+    capacity: Capacity
+    runs: Annotated[tuple[CapacityRunRecord, ...], Meta(description="one for each of the capacity's rungs, in order")]
+    arrivals: str
+    took_s: float
+    longest_s: Annotated[float, Meta(description="that the search was given")]
+    network_path: str
+    wire: str
+    cpu_limit: CpuLimitRecord | None = None
+
+
+class FloorLegRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One way on which the cheapest question was asked."""
+
+    way: Annotated[str, Meta(description="what lies between, in words")]
+    valid: bool
+    reasons: Annotated[tuple[str, ...], Meta(description="codes; empty when valid")] = ()
+    requests: int
+    p50_s: Annotated[float | None, Meta(description="response time, from the intended send; null when not valid")]
+    p50_low_s: Annotated[float | None, Meta(description="of its interval of 95 %, for independent samples")]
+    p50_high_s: float | None
+
+
+class FloorRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a target's network path costs by itself: the cheapest question, asked on it and on the host's own network."""
+
+    target: str
+    network_path: str
+    question: Annotated[str, Meta(description="what was asked, on both ways at the same rate and time")]
+    rate: Annotated[float, Meta(description="requests a second")]
+    path: FloorLegRecord
+    floor: FloorLegRecord
+    cost_p50_s: Annotated[float | None, Meta(description="path less floor; null where one of them was no measurement")]
+    cost_low_s: Annotated[float | None, Meta(description="of what the two intervals allow")]
+    cost_high_s: float | None
 
 
 class TargetResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,6 +188,8 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     metrics: Annotated[dict[str, float | None], Meta(description="headline figures with the unit in the name")] = {}
     deployments: tuple[DeploymentRecord, ...] = ()
     loads: tuple[LoadRecord, ...] = ()
+    capacities: tuple[CapacityRecord, ...] = ()
+    floors: tuple[FloorRecord, ...] = ()
     not_run: tuple[NotRunRecord, ...] = ()
     errors: tuple[ErrorRecord, ...] = ()
     notes: Annotated[tuple[str, ...], Meta(description="e.g. why limits are not comparable")] = ()
@@ -173,7 +248,16 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     schema: Literal["seatrial.run/1"] = RUN_SCHEMA
 
 
-Record = CheckRecord | PhaseRecord | NotRunRecord | ErrorRecord | DeploymentRecord | LoadRecord
+Record = (
+    CheckRecord
+    | PhaseRecord
+    | NotRunRecord
+    | ErrorRecord
+    | DeploymentRecord
+    | LoadRecord
+    | CapacityRecord
+    | FloorRecord
+)
 
 
 def encode_run(run: RunResult) -> bytes:

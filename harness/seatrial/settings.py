@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "SEATRIAL_"
 _OBJECTIVES = "objectives."
-# Set in the children of a trial and by the wrapper script; they configure nothing.
-_NOT_SETTINGS = frozenset({"SEATRIAL_TRIAL", "SEATRIAL_PYTHON", "SEATRIAL_VENV"})
+# Set in the children of a trial and of its tests, and by the wrapper script; they configure nothing.
+_NOT_SETTINGS = frozenset({"SEATRIAL_TRIAL", "SEATRIAL_HELD_BY", "SEATRIAL_PYTHON", "SEATRIAL_VENV"})
 
 
 class General(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

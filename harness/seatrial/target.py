@@ -26,6 +26,7 @@ Capability = Literal[
     "usage",
     "page",
     "scale",
+    "network-floor",
 ]
 
 
@@ -50,10 +51,19 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """CPU and memory limits as read from inside the deployment; None: not limited."""
+    """CPU and memory limits as read back from the deployment; None: not limited.
+
+    Args:
+        cpus: how many it may use.
+        memory_bytes: how much it may use.
+        cpu_set: those that it may use, where it is kept to some of the machine's; None where the limit is a quota.
+        is_known: whether anybody can tell; else nothing follows from None.
+    """
 
     cpus: float | None
     memory_bytes: int | None
+    cpu_set: tuple[int, ...] | None = None
+    is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +182,40 @@ def cancel_prepare(target: Target, context: DeployContext) -> None:
     cancel: Callable[[DeployContext], None] | None = getattr(target, "cancel", None)
     if cancel is not None:
         cancel(context)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFloor:
+    """The cheapest question to a deployment, by its network path, and to the same server by the host's own network.
+
+    Args:
+        path_url: asked with GET.
+        floor_url: the same of another instance, with the same limits.
+        path_way: what lies between client and server on the path, in words.
+        floor_way: and what on the floor.
+    """
+
+    path_url: str
+    floor_url: str
+    path_way: str
+    floor_way: str
+
+
+def open_floor(deployment: Deployment) -> AbstractContextManager[NetworkFloor]:
+    """Have a deployment bring its floor up for the block. One that claims `network-floor` has `open_floor()`.
+
+    Raises:
+        UnsupportedError: it has none, or this machine does not allow it.
+        DeploymentError: the floor does not come up.
+    """
+    from seatrial.checks import UnsupportedError
+
+    opener: Callable[[], AbstractContextManager[NetworkFloor]] | None = getattr(deployment, "open_floor", None)
+    if opener is None:
+        raise UnsupportedError(
+            f"{deployment.endpoint.address} has no floor that its network path could be held against"
+        )
+    return opener()
 
 
 def quiet(deployment: Deployment) -> AbstractContextManager[None]:

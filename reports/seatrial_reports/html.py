@@ -14,8 +14,9 @@ import msgspec
 
 from seatrial.errors import HarnessError, UnmetRequirementError
 from seatrial.records import RunResult, encode_run
-from seatrial_reports import loads, ranking, statuses, summary, timeline
+from seatrial_reports import capacities, floors, loads, ranking, statuses, summary, timeline
 from seatrial_reports.files import replace_file
+from seatrial_reports.limits import show_cpu_limit
 from seatrial_reports.quantities import name_facts, name_limits, show_bytes, show_seconds
 from seatrial_reports.text import clean_text, shorten
 
@@ -80,6 +81,7 @@ def _make_environment() -> Environment:
         size=partial(show_bytes, why="not recorded"),
         facts=name_facts,
         limits=name_limits,
+        cpu_limit=show_cpu_limit,
     )
     return environment
 
@@ -104,6 +106,9 @@ def _collect(run: RunResult) -> dict[str, Any]:
         "loads": loads.list_loads(run),
         "load_quantiles": loads.QUANTILES,
         "ranking": ranking.rank_targets(run),
+        "floors": floors.list_floors(run),
+        "capacities": capacities.list_capacities(run),
+        "capacity_ranking": capacities.rank_capacities(run),
         "red_checks": summary.list_red_checks(run),
         "errors": [(name, error) for name, result in run.targets.items() for error in result.errors],
         "not_run": summary.list_not_run(run),

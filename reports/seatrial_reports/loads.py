@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from seatrial.load.result import LoadResult, Reason
 from seatrial.records import LoadRecord, RunResult
+from seatrial_reports.limits import show_cpu_limit, show_throttled
 from seatrial_reports.quantities import Figure, dash
 
 QUANTILES = ("p50", "p90", "p95", "p99", "p99.9", "max")
-_UNKNOWN = "the technology does not tell"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class LoadLine:
     right: Figure
     wrong: int
     failed: int
+    cpu_limit: Figure
     throttled: Figure
     network_path: str
     reasons: tuple[Reason, ...]
@@ -48,7 +49,8 @@ def _describe(record: LoadRecord) -> LoadLine:
         right=Figure(text=f"{right} of {result.requests}", value=right / max(result.requests, 1)),
         wrong=result.wrong,
         failed=result.errors + result.censored,
-        throttled=_count(record.usage.get("throttled_periods")),
+        cpu_limit=show_cpu_limit(record.cpu_limit),
+        throttled=show_throttled(record.usage.get("throttled_periods"), record.cpu_limit),
         network_path=f"{record.network_path}, {record.wire}",
         reasons=result.reasons,
     )
@@ -61,7 +63,3 @@ def _list_times(result: LoadResult) -> tuple[Figure, ...]:
     return tuple(
         dash(why) if value is None else Figure(text=f"{value * 1e3:.2f} ms", value=value * 1e3) for value in found
     )
-
-
-def _count(value: float | None) -> Figure:
-    return dash(_UNKNOWN) if value is None else Figure(text=f"{value:.0f}", value=value)

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seatrial.records import CheckRecord, RunResult
+from seatrial_reports.capacities import list_capacities, rank_capacities
 from seatrial_reports.files import replace_file
+from seatrial_reports.floors import list_floors
 from seatrial_reports.loads import QUANTILES, list_loads
 from seatrial_reports.quantities import DASH, Figure, show_bytes, show_seconds
 from seatrial_reports.ranking import rank_targets
@@ -20,6 +22,7 @@ FILE_NAME = "report.md"
 _MOST_ITEMS = 50
 _TEXT_LIMIT = 600
 _CELL_LIMIT = 160
+_HELD = ("CPU limit", "Throttled periods")
 _SPECIAL = re.compile(r"([\\`*\[\]~|])|(?<![^\W_])(_)|(_)(?![^\W_])|(^[#+-])")
 
 
@@ -29,6 +32,8 @@ def write_markdown(run: RunResult, directory: Path) -> Path:
         *_render_head(run),
         *_render_summary(run),
         *_render_loads(run),
+        *_render_floors(run),
+        *_render_capacities(run),
         *_render_failures(run),
         *_render_expected(run),
         *_render_not_run(run),
@@ -100,13 +105,14 @@ def _render_loads(run: RunResult) -> Iterator[str]:
     if not lines:
         return
     yield "## Load"
-    header = ["Target", "Run", "State", "Load", *QUANTILES, "Right", "Wrong", "Failed", "Path, wire"]
+    header = ["Target", "Run", "State", "Load", *QUANTILES, "Right", "Wrong", "Failed", *_HELD, "Path, wire"]
     rows = [
         [
             *(escape_markdown(text, _CELL_LIMIT) for text in (line.target, line.name, line.state, line.load)),
             *(_show(figure) for figure in (*line.times, line.right)),
             str(line.wrong),
             str(line.failed),
+            *(_show(figure) for figure in (line.cpu_limit, line.throttled)),
             escape_markdown(line.network_path, _CELL_LIMIT),
         ]
         for line in lines
@@ -125,6 +131,36 @@ def _render_loads(run: RunResult) -> Iterator[str]:
     ]
     if items:
         yield "\n".join(items[:_MOST_ITEMS])
+
+
+def _render_floors(run: RunResult) -> Iterator[str]:
+    yield from _render_items(
+        "What network paths cost", [f"- {escape_markdown(sentence)}" for sentence in list_floors(run)]
+    )
+
+
+def _render_capacities(run: RunResult) -> Iterator[str]:
+    lines = list_capacities(run)
+    if not lines:
+        return
+    yield "## Capacity"
+    header = ["Target", "Search", "Highest rate kept", "Lowest rate missed", "Objectives", "Ended", *_HELD[:1], "Took"]
+    rows = [
+        [
+            *(escape_markdown(text, _CELL_LIMIT) for text in (line.target, line.name)),
+            *(_show(figure) for figure in (line.kept, line.missed)),
+            *(escape_markdown(text, _CELL_LIMIT) for text in (line.objectives, line.ended)),
+            _show(line.cpu_limit),
+            escape_markdown(line.took, _CELL_LIMIT),
+        ]
+        for line in lines
+    ]
+    yield _render_table(header, rows)
+    yield "The capacity lies between the two rates. An overloaded run is one that missed; report.html lists every run."
+    ranking = rank_capacities(run)
+    if ranking is not None:
+        yield "\n".join(f"{place}. {escape_markdown(group)}" for place, group in enumerate(ranking.groups, 1))
+        yield escape_markdown(ranking.note)
 
 
 def _render_failures(run: RunResult) -> Iterator[str]:

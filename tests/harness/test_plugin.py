@@ -27,6 +27,35 @@ def test_mine(seatrial_deployment, seatrial_client, seatrial_model, seatrial_end
     assert seatrial_endpoint is seatrial_deployment.endpoint
 """
 
+LOADS = """
+import subprocess
+import sys
+
+def load(endpoint):
+    url = f"{endpoint.address}/v2/health/live"
+    argv = [sys.executable, "-m", "seatrial", "load", url, "--users", "1", "--duration", "0.2", "--quiet"]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+def test_holding(seatrial_endpoint):
+    done = load(seatrial_endpoint)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "runs within a test of a trial" in done.stderr
+    assert "name the fixture seatrial_load" in done.stderr
+
+def test_free(seatrial_endpoint, seatrial_load):
+    done = load(seatrial_endpoint)
+    assert "requests:" in done.stdout, done.stdout + done.stderr
+
+def test_fixtures(seatrial_capacity, seatrial_floor):
+    import pytest
+    from seatrial.checks import UnsupportedError
+    from seatrial.trial.searching import CapacityOrder
+    record = seatrial_capacity(CapacityOrder(name="mine", window_s=1.0, longest_s=3.0))
+    assert record.capacity.rungs and len(record.runs) == len(record.capacity.rungs)
+    with pytest.raises(UnsupportedError, match="has no floor"):
+        seatrial_floor(20.0)
+"""
+
 UNWRITABLE = """
 from pathlib import Path
 import pytest
@@ -152,6 +181,21 @@ def test_a_users_test_runs_on_every_chosen_target(tmp_path: Path) -> None:
     for result in run.targets.values():
         assert result.deployments[0].phases_s["first-answer"] > 0
         assert {phase.name for phase in result.timeline} >= {"build", "start", "ready", "first-answer", "undeploy"}
+
+
+def test_a_load_run_of_a_test_is_refused_at_once_or_made(tmp_path: Path) -> None:
+    """It would wait for the test that waits for it."""
+    (tmp_path / "test_loads.py").write_text(LOADS)
+
+    done = run_pytest(tmp_path, "--target", "local")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = read_run(tmp_path).targets["local"]
+    assert {check.status for check in result.checks} == {"pass"}
+    (mine,) = result.capacities
+    assert (mine.name, mine.target, mine.arrivals) == ("mine", "local", "poisson")
+    assert mine.cpu_limit is not None
+    assert (mine.cpu_limit.means == "cpu-set") == ((os.cpu_count() or 1) > 1)
 
 
 def test_the_suites_run_in_a_users_repository(tmp_path: Path) -> None:

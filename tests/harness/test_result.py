@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from seatrial.errors import ExitCode, choose_exit_code
-from seatrial.records import CheckRecord, ErrorRecord, NotRunRecord, Record, TargetResult
+from seatrial.records import (
+    CheckRecord,
+    CpuLimitRecord,
+    DeploymentRecord,
+    ErrorRecord,
+    FidelityRecord,
+    NotRunRecord,
+    Record,
+    TargetResult,
+)
 from seatrial.trial.result import Tally, exit_code_of, gather, judge_target, judge_trial
 
 
@@ -15,6 +24,19 @@ def make_check(status: str, level: str = "MUST", target: str = "local") -> Check
 
 LACK = NotRunRecord(target="docker", name="Docker engine", detail="none answers", fix="seatrial provision")
 BROKEN = ErrorRecord(target="local", message="did not come up", exit_code=6)
+
+
+def make_deployment(limit: CpuLimitRecord | None) -> DeploymentRecord:
+    return DeploymentRecord(
+        target="local",
+        address="http://127.0.0.1:1",
+        wire="v2",
+        network_path="loopback",
+        fidelity=FidelityRecord(real=("all",)),
+        phases_s={},
+        limits={"cpus": limit.cpus if limit else None, "memory_bytes": 1 << 30},
+        cpu_limit=limit,
+    )
 
 
 def judge(
@@ -97,3 +119,22 @@ def test_exit_codes_are_chosen_in_the_documented_order() -> None:
     for index, code in enumerate(order):
         assert choose_exit_code([ExitCode(later) for later in reversed(order[index:])]) == code
     assert choose_exit_code([]) == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("limit", "notes"),
+    [
+        (CpuLimitRecord(means="quota", cpus=1.0, asked=1.0), []),
+        (CpuLimitRecord(means="cpu-set", cpus=1.0, cpu_set=(1,), asked=1.0), ["CPU is limited by a set of CPUs"]),
+        (CpuLimitRecord(means="none", asked=1.0), ["not comparable by speed: no limit on cpus"]),
+        (None, ["not comparable by speed: no limit on cpus"]),
+    ],
+    ids=["quota", "set", "none", "unread"],
+)
+def test_a_target_says_by_what_its_cpu_is_limited(limit: CpuLimitRecord | None, notes: list[str]) -> None:
+    tally = gather([make_deployment(limit)])["local"]
+
+    found = judge_target(tally).notes
+
+    assert len(found) == len(notes)
+    assert all(each.startswith(start) for each, start in zip(found, notes, strict=True))

@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.load.calibration import Calibration
 from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate, Reason
-from seatrial.records import LoadRecord
+from seatrial.records import CpuLimitRecord, LoadRecord
 from seatrial.trial.summary import render_summary
 from seatrial_reports.html import write_html
 from seatrial_reports.loads import list_loads
@@ -74,6 +74,16 @@ def test_a_run_is_a_line_with_its_figures(run):
     assert second.times[4].why == "too few requests for this quantile"
     assert (second.name, second.right.text, second.wrong, second.failed) == ("latency, attempt 2", "202 of 208", 1, 5)
     assert (first.throttled.text, second.throttled.text) == ("\N{EN DASH}", "7")
+
+
+def test_the_limit_that_held_stands_beside_the_figures(trials, tmp_path, read_page):
+    limits = (CpuLimitRecord(means="none", asked=1.0), CpuLimitRecord(means="quota", cpus=1.0, asked=1.0))
+    loads = tuple(make_record(cpu_limit=limit, usage={"throttled_periods": 7.0}) for limit in limits)
+    run = trials.make_run({"docker": msgspec.structs.replace(trials.make_target("docker"), loads=loads)})
+
+    assert "| no CPU limit | 7 | published-port, v2 |" in write_markdown(run, tmp_path).read_text()
+    section = read_page(write_html(run, tmp_path)).find(".//section[@id='load']")
+    assert [row[-3].text for row in section.findall(".//tbody/tr")] == ["no CPU limit", "1 CPU, by quota"]
 
 
 def test_an_overload_is_called_one(trials):

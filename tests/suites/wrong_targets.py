@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from seatrial import registry
+from seatrial.checks import UnsupportedError
 from seatrial.endpoint import Endpoint
 from seatrial.isolation import clean_environ
 from seatrial.model import ModelDirectory
 from seatrial.requirement import Requirement
-from seatrial.target import Capability, DeployContext, Deployment, Fidelity, Limits, StopReport, Usage
+from seatrial.target import Capability, DeployContext, Deployment, Fidelity, Limits, NetworkFloor, StopReport, Usage
+from seatrial.trial import flooring
 from seatrial.trial.measuring import LoadOrder
+from seatrial.trial.searching import CapacityOrder
 from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess
+from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
+from seatrial_fixtures.specimens.process import serve
 from seatrial_fixtures.targets.inprocess import _answers
 from seatrial_suites.benchmark import runs
 from seatrial_suites.conformance import asking, lives
@@ -95,6 +101,28 @@ class LimitsOtherwise(RightDeployment):
         return Limits(cpus=self.context.resources.cpus, memory_bytes=self.context.resources.memory_bytes * 2)
 
 
+class PathCosts(RightDeployment):
+    """What its path costs, and what its floor takes, are specimens of known latency."""
+
+    path_s, floor_s = 0.03, 0.0
+
+    @contextlib.contextmanager
+    def open_floor(self) -> Iterator[NetworkFloor]:
+        with serve(answer_after(self.path_s)) as path, serve(answer_after(self.floor_s)) as floor:
+            yield NetworkFloor(path_url=path.url, floor_url=floor.url, path_way="a specimen", floor_way="another")
+
+
+class FloorCosts(PathCosts):
+    """Its floor is none."""
+
+    path_s, floor_s = 0.0, 0.03
+
+
+class HasNoFloor(RightDeployment):
+    def open_floor(self) -> NoReturn:
+        raise UnsupportedError("the host's network is another machine's")
+
+
 class HealsUnseen(RightDeployment):
     """Another process answers before the killed one is gone, so that no question goes without an answer."""
 
@@ -137,6 +165,10 @@ def add(
     registry.add(registry.TARGETS_GROUP, name, lambda: lambda: WrongTarget(name, deployment, wrong, claims))
 
 
+def answer_after(seconds: float) -> Behaviour:
+    return Behaviour(service=Fixed(seconds=seconds))
+
+
 BATCH: frozenset[Capability] = frozenset({"batch"})
 HEALS: frozenset[Capability] = ALL | {"self-heal"}
 add("right")
@@ -157,6 +189,10 @@ add("uses-nothing", UsesNothing)
 add("limits-otherwise", LimitsOtherwise)
 for kind in ("swallows", "dies-of-it", "forgets"):
     add(kind, wrong=kind, claims=BATCH)
+FLOOR: frozenset[Capability] = BATCH | {"network-floor"}
+add("path-costs", PathCosts, claims=FLOOR)
+add("floor-costs", FloorCosts, claims=FLOOR)
+add("has-no-floor", HasNoFloor, claims=FLOOR)
 for kind in ("slips", "mixes-up", "caches", "slow", "remembers"):
     add(kind, wrong=kind, claims=BATCH)
 
@@ -166,5 +202,9 @@ lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
 # An overload shows from a hundred requests on.
 runs.LATENCY = LoadOrder(name="latency", rate=60.0, duration_s=2.0, warm_up_s=0.5)
+# Thirty milliseconds show in forty requests.
+flooring.WINDOW_S = 1.0  # type: ignore[misc]
+# A hundred and fifty requests, and a search that need not get far.
+runs.SEARCH = CapacityOrder(window_s=1.5, longest_s=8.0)
 # Medians have intervals from four hundred on.
 runs.NIGHTLY = LoadOrder(name="latency", rate=100.0, duration_s=5.0, warm_up_s=0.5)

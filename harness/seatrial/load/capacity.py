@@ -21,7 +21,9 @@ FINEST: Final = 0.001
 MOST_TO_AGREE: Final = 3
 """Measurements of one rate, before a majority is no longer sought."""
 
-Ending = Literal["found", "never-kept", "never-missed", "client-limit", "undecided", "too-many-runs", "interrupted"]
+Ending = Literal[
+    "found", "never-kept", "never-missed", "client-limit", "undecided", "too-many-runs", "out-of-time", "interrupted"
+]
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +69,7 @@ def search_capacity(
     resolution: float = 0.05,
     most_runs: int = 60,
     objectives: str = "",
+    may_go_on: Callable[[], bool] = lambda: True,
 ) -> Capacity:
     """Return the highest rate that keeps objectives, as an interval of rates.
 
@@ -84,6 +87,7 @@ def search_capacity(
         resolution: relative length of the interval.
         most_runs: after so many no other rate is tried.
         objectives: as text, for the record.
+        may_go_on: asked before each run but the first; once it says no, the search ends with what it has.
 
     Raises:
         UsageError: rates that are not in order, a resolution that no run can tell apart.
@@ -96,10 +100,10 @@ def search_capacity(
         )
     if not FINEST <= resolution <= 1:
         raise UsageError(f"a resolution of {resolution:g} is not between {FINEST:g} and 1")
-    search = _Search(lowest=lowest_rate, highest=highest_rate, resolution=resolution)
+    search = _Search(lowest=lowest_rate, highest=highest_rate, resolution=resolution, may_go_on=may_go_on)
     rate: float | None = first_rate
     interrupted = False
-    while rate is not None and len(search.rungs) < most_runs and not interrupted:
+    while rate is not None and len(search.rungs) < most_runs and not interrupted and (not search.rungs or may_go_on()):
         try:
             search.measure(measure, rate)
         except KeyboardInterrupt:
@@ -108,7 +112,7 @@ def search_capacity(
             interrupted = True
         else:
             rate = None if search.rungs[-1].status == "undecided" else search.choose_next()
-    ended, message = search.conclude(interrupted=interrupted)
+    ended, message = search.conclude(most_runs, interrupted=interrupted)
     return Capacity(
         highest_kept=search.low,
         lowest_missed=search.lowest_missed,
@@ -127,6 +131,7 @@ class _Search:
     lowest: float
     highest: float
     resolution: float
+    may_go_on: Callable[[], bool] = lambda: True
     rungs: list[Rung] = field(default_factory=list)
     _outcomes: dict[float, list[Kept]] = field(default_factory=dict)
 
@@ -141,8 +146,11 @@ class _Search:
             self.rungs.append(Rung(rate=rate, status=status, repeat=repeat, confirms=confirms, judgement=judgement))
             return judgement
 
-        repeat_while_invalid(make_run, lambda each: each.valid)
+        repeat_while_invalid(make_run, self._is_enough)
         outcomes.append(self.rungs[-1].status)
+
+    def _is_enough(self, judgement: Judgement) -> bool:
+        return judgement.valid or not self.may_go_on()
 
     @property
     def low(self) -> float | None:
@@ -176,7 +184,7 @@ class _Search:
             return float(f"{math.sqrt(low * high):.6g}")
         return self._confirm(low, high)
 
-    def conclude(self, *, interrupted: bool) -> tuple[Ending, str]:
+    def conclude(self, most_runs: int, *, interrupted: bool) -> tuple[Ending, str]:
         """Return how it ended, as a word and in words."""
         low, missed, invalid = self.low, self.lowest_missed, self.lowest_invalid
         kept = f"kept up to {low:g}/s" if low is not None else "kept at no rate"
@@ -185,7 +193,15 @@ class _Search:
         if self.rungs[-1].status == "undecided":
             return "undecided", f"{self._explain(self.rungs[-1].rate)}: longer runs are needed"
         if self.choose_next() is not None:
-            return "too-many-runs", f"{kept}, when the search had made {len(self.rungs)} runs and was stopped"
+            if len(self.rungs) >= most_runs:
+                return "too-many-runs", f"{kept}, when the search had made {len(self.rungs)} runs and was stopped"
+            return "out-of-time", f"{kept}, when the time for the search was over{self._name_rest(missed)}"
+        return self._conclude_end(kept, low, missed, invalid)
+
+    def _conclude_end(
+        self, kept: str, low: float | None, missed: float | None, invalid: float | None
+    ) -> tuple[Ending, str]:
+        """Return how a search ended that had nothing left to ask."""
         if invalid is not None and (missed is None or invalid < missed):
             return "client-limit", f"{kept}; invalid above: the client is the limit. {self._explain(invalid)}"
         if missed is None:
@@ -214,6 +230,9 @@ class _Search:
 
     def _find_high(self) -> float | None:
         return min((rate for rate in (self.lowest_missed, self.lowest_invalid) if rate is not None), default=None)
+
+    def _name_rest(self, missed: float | None) -> str:
+        return "" if missed is None else f"; missed from {missed:g}/s"
 
     def _explain(self, rate: float) -> str:
         judgements = [each.judgement.message for each in self.rungs if each.rate == rate]

@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from seatrial.errors import HarnessError
+from seatrial.errors import HarnessError, UsageError
 
 PATIENCE_S: Final = 1800.0
+HELD_BY: Final = "SEATRIAL_HELD_BY"
+"""In the environment of what a test starts: the process that keeps others from measuring until that test has ended."""
 _POLL_S: Final = 0.05
 _SAID_AFTER_S: Final = 1.0
 _OPEN: Final = os.O_RDWR | os.O_CLOEXEC
@@ -76,6 +78,7 @@ class HostLock:
 
         Raises:
             HarnessError: the machine does not come to rest within `patience_s`.
+            UsageError: it is kept from rest by a test that this process runs in, which would wait for itself.
         """
         # For the one or the other: that it waits is said once.
         say_once = functools.cache(say)
@@ -90,6 +93,8 @@ class HostLock:
             try:
                 fcntl.flock(file, how | fcntl.LOCK_NB)
             except BlockingIOError:
+                if how == fcntl.LOCK_EX:
+                    _refuse_within_a_test()
                 waited_s = time.monotonic() - began_s
             else:
                 return
@@ -119,3 +124,38 @@ class HostLock:
             yield file
         finally:
             os.close(file)
+
+
+@contextlib.contextmanager
+def announce_holder() -> Iterator[None]:
+    """Let what is started during the block know that this process keeps others from measuring until the block's end."""
+    before = os.environ.get(HELD_BY)
+    os.environ[HELD_BY] = str(os.getpid())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[HELD_BY]
+        else:
+            os.environ[HELD_BY] = before
+
+
+def _refuse_within_a_test() -> None:
+    holder = os.environ.get(HELD_BY, "")
+    if not holder.isdecimal() or int(holder) not in _list_ancestors():
+        return
+    raise UsageError(
+        f"this runs within a test of a trial (process {holder}), which keeps this machine from being measured until the test has "
+        "ended: each would wait for the other",
+        fix="name the fixture seatrial_load among the test's arguments: such a test keeps nobody from measuring, and the fixture "
+        "puts load on by itself",
+    )
+
+
+def _list_ancestors() -> set[int]:
+    """This process and those that it descends from."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return {os.getpid(), *(each.pid for each in psutil.Process().parents())}
+    return {os.getpid()}

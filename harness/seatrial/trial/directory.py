@@ -14,7 +14,17 @@ import msgspec
 import numpy as np
 
 from seatrial.errors import SeatrialError
-from seatrial.records import CheckRecord, DeploymentRecord, ErrorRecord, LoadRecord, NotRunRecord, PhaseRecord, Record
+from seatrial.records import (
+    CapacityRecord,
+    CheckRecord,
+    DeploymentRecord,
+    ErrorRecord,
+    FloorRecord,
+    LoadRecord,
+    NotRunRecord,
+    PhaseRecord,
+    Record,
+)
 
 KINDS: dict[str, type[Record]] = {
     "check": CheckRecord,
@@ -23,6 +33,8 @@ KINDS: dict[str, type[Record]] = {
     "error": ErrorRecord,
     "deployment": DeploymentRecord,
     "load": LoadRecord,
+    "capacity": CapacityRecord,
+    "floor": FloorRecord,
 }
 _KIND_OF = {kind: name for name, kind in KINDS.items()}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,12 +19,14 @@ from seatrial.load.host_lock import HostLock
 from seatrial.model import ModelDirectory
 from seatrial.records import DeploymentRecord, ErrorRecord, FidelityRecord, PhaseRecord, Record
 from seatrial.target import DeployContext, Deployment, Progress, Target, cancel_prepare, quiet
+from seatrial.trial.limits import describe_cpu_limit
 from seatrial.wire import Refusal
 
 _FIRST_ANSWER_TIMEOUT_S = 60.0
 _LOG_LINES = 60
 _IDLE_S = 0.2
 _GIVE_UP_S = 10.0
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,8 +270,8 @@ def describe_phases(phases_s: Mapping[str, float]) -> str:
 
 def describe_deployment(name: str, deployment: Deployment) -> DeploymentRecord:
     """Return the facts of a deployment, as it is now."""
-    usage: dict[str, Any] = _read_optional(deployment.measure_usage)
-    limits: dict[str, Any] = _read_optional(deployment.read_limits)
+    usage: dict[str, Any] = msgspec.to_builtins(_read_optional(deployment.measure_usage) or {})
+    limits = _read_optional(deployment.read_limits)
     return DeploymentRecord(
         target=name,
         address=deployment.endpoint.address,
@@ -280,7 +282,8 @@ def describe_deployment(name: str, deployment: Deployment) -> DeploymentRecord:
         ),
         phases_s=dict(deployment.phases_s),
         versions=dict(getattr(deployment, "versions", {})),
-        limits=limits,
+        limits={"cpus": limits.cpus, "memory_bytes": limits.memory_bytes} if limits else {},
+        cpu_limit=describe_cpu_limit(limits, deployment) if limits else None,
         usage=usage,
     )
 
@@ -294,18 +297,17 @@ def _describe_failure(name: str, what: str, error: Exception) -> ErrorRecord:
     return ErrorRecord(target=name, message=f"{what}: {why}", exit_code=int(DeploymentError.exit_code))
 
 
-def _read_optional(read: Callable[[], Any]) -> dict[str, Any]:
-    """Return figures by name; none when the deployment is stopped or dead, which is how some checks leave it.
+def _read_optional(read: Callable[[], _Read]) -> _Read | None:
+    """Return figures; none when the deployment is stopped or dead, which is how some checks leave it.
 
     Raises InfrastructureError: nobody could be asked, so that there are none is not known either.
     """
     try:
-        figures: dict[str, Any] = msgspec.to_builtins(read())
+        return read()
     except InfrastructureError:
         raise
     except SeatrialError:
-        return {}
-    return figures
+        return None
 
 
 def _read_logs(deployment: Deployment) -> str:

@@ -25,6 +25,7 @@ from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.stopping import make_stop_rule
 from seatrial.records import LoadRecord
 from seatrial.target import Deployment, Usage
+from seatrial.trial.limits import read_cpu_limit
 
 if TYPE_CHECKING:
     from seatrial.load.result import LoadResult
@@ -47,6 +48,7 @@ class LoadOrder:
         duration_s: of the timed window.
         warm_up_s: before it; None: until response times are level, twenty seconds at most.
         timeout_s: for one request.
+        drain_s: how long pending requests are waited for after the window.
         seed: of the schedule: with the same one every target is asked at the same times.
         cases: how many of the golden cases are asked; 0 all that can be told apart.
         objectives: what the run is held against; its window ends early when they are known.
@@ -59,6 +61,7 @@ class LoadOrder:
     duration_s: float = 10.0
     warm_up_s: float | None = None
     timeout_s: float = 10.0
+    drain_s: float = 10.0
     seed: int = 1
     cases: int = 0
     objectives: Objectives | None = None
@@ -74,16 +77,9 @@ def measure_target(
     Raises:
         SeatrialError: the machine did not come to rest, the endpoint may not be loaded, the pacer broke.
     """
-    manifest = deployment.model.manifest
-    cases = pick_cases(deployment.model.cases, manifest)
-    questions = Questions(
-        endpoint=deployment.endpoint,
-        manifest=manifest,
-        cases=cases[: order.cases] if order.cases else cases,
-        allowed=tuple(trial.settings.general.allow_remote),
-    )
-    schedule = _draw(order)
-    _calibrate_once(trial)
+    questions = make_questions(trial, deployment, order.cases)
+    schedule = draw_schedule(order)
+    calibrate_once(trial)
     attempts = itertools.count(1)
 
     def attempt() -> LoadRecord:
@@ -96,13 +92,25 @@ def measure_target(
     return repeat_while_invalid(attempt, lambda record: record.result.valid)[-1]
 
 
+def make_questions(trial: Trial, deployment: Deployment, most_cases: int = 0) -> Questions:
+    """Return what a deployment is asked under load: its golden cases that can be told apart, `most_cases` of them or all."""
+    manifest = deployment.model.manifest
+    cases = pick_cases(deployment.model.cases, manifest)
+    return Questions(
+        endpoint=deployment.endpoint,
+        manifest=manifest,
+        cases=cases[:most_cases] if most_cases else cases,
+        allowed=tuple(trial.settings.general.allow_remote),
+    )
+
+
 def read_calibration(directory: Path) -> Calibration | None:
     """Return what this machine could tell apart when a trial measured it; None when the trial did not."""
     path = directory / CALIBRATION_FILE
     return msgspec.json.decode(path.read_bytes(), type=Calibration) if path.exists() else None
 
 
-def _calibrate_once(trial: Trial) -> None:
+def calibrate_once(trial: Trial) -> None:
     """Find out what this machine can tell apart, before the first load of a nightly trial."""
     if trial.settings.general.profile != "nightly" or (trial.directory.path / CALIBRATION_FILE).exists():
         return
@@ -122,12 +130,13 @@ def _measure_once(
     attempt: int,
     idle: Callable[[], None],
 ) -> LoadRecord:
-    directory = _make_directory(trial.directory.path / "samples", f"{name}-{order.name}")
+    directory = make_directory(trial.directory.path / "samples", f"{name}-{order.name}")
     with trial.lock.measure(trial.say), trial.fleet.hushed(name):
         idle()
-        before = _read_usage(deployment)
-        result = _run(questions, schedule, order, directory)
-        after = _read_usage(deployment)
+        before = read_usage(deployment)
+        result = run_order(questions, schedule, order, directory)
+        after = read_usage(deployment)
+        cpu_limit = read_cpu_limit(deployment)
     return LoadRecord(
         target=name,
         name=order.name,
@@ -136,12 +145,13 @@ def _measure_once(
         network_path=deployment.endpoint.path,
         wire=deployment.endpoint.wire,
         cases=len(questions.cases),
-        usage=_compare_usage(before, after),
+        usage=compare_usage(before, after),
+        cpu_limit=cpu_limit,
         samples=str(directory.relative_to(trial.directory.path)),
     )
 
 
-def _make_directory(parent: Path, name: str) -> Path:
+def make_directory(parent: Path, name: str) -> Path:
     """Return a new directory: an attempt that broke off has left its own."""
     parent.mkdir(exist_ok=True)
     directory = parent / f"{name}-{1 + sum(1 for _ in parent.glob(f'{name}-*'))}"
@@ -149,14 +159,16 @@ def _make_directory(parent: Path, name: str) -> Path:
     return directory
 
 
-def _draw(order: LoadOrder) -> Schedule | None:
+def draw_schedule(order: LoadOrder) -> Schedule | None:
+    """Return the sends of an order's timed window; None in a closed loop."""
     if order.rate is None:
         return None
     law = parse_arrivals(order.arrivals, order.rate, order.duration_s)
     return make_schedule(law, duration_s=order.duration_s, seed=order.seed)
 
 
-def _run(questions: Questions, schedule: Schedule | None, order: LoadOrder, directory: Path) -> LoadResult:
+def run_order(questions: Questions, schedule: Schedule | None, order: LoadOrder, directory: Path) -> LoadResult:
+    """Make one run as ordered, in an empty directory, and return its figures. For a timed window that the caller holds."""
     plan = msgspec.structs.replace(
         _PLAN,
         mode="open" if schedule else "closed",
@@ -164,6 +176,7 @@ def _run(questions: Questions, schedule: Schedule | None, order: LoadOrder, dire
         duration_s=order.duration_s,
         warm_up_s=order.warm_up_s or 0.0,
         timeout_s=order.timeout_s,
+        drain_s=order.drain_s,
         connections=4,
     )
     result = measure_load(
@@ -185,13 +198,16 @@ def _run(questions: Questions, schedule: Schedule | None, order: LoadOrder, dire
     return result
 
 
-def _read_usage(deployment: Deployment) -> Usage:
+def read_usage(deployment: Deployment) -> Usage:
+    """Return what a deployment has used; nothing where it cannot be asked."""
     with contextlib.suppress(SeatrialError):
         return deployment.measure_usage()
     return Usage()
 
 
-def _compare_usage(before: Usage, after: Usage) -> dict[str, float | None]:
+def compare_usage(before: Usage, after: Usage) -> dict[str, float | None]:
+    """Return what was used between two readings."""
+
     def subtract(first: float | None, last: float | None) -> float | None:
         return None if first is None or last is None else last - first
 

@@ -9,9 +9,11 @@ from typing import Literal
 
 from seatrial.errors import ExitCode, choose_exit_code
 from seatrial.records import (
+    CapacityRecord,
     CheckRecord,
     DeploymentRecord,
     ErrorRecord,
+    FloorRecord,
     LoadRecord,
     NotRunRecord,
     PhaseRecord,
@@ -23,6 +25,8 @@ from seatrial.records import (
 TargetStatus = Verdict | Literal["not-run"]
 LATENCY = "latency"
 """Name of the load run that the headline figures are of."""
+CAPACITY = "capacity"
+"""Name of the search that the headline capacity is of."""
 _RAN = frozenset({"pass", "fail", "expected-failure", "invalid"})
 
 
@@ -36,6 +40,8 @@ class Tally:
     errors: list[ErrorRecord] = field(default_factory=list)
     deployments: list[DeploymentRecord] = field(default_factory=list)
     loads: list[LoadRecord] = field(default_factory=list)
+    capacities: list[CapacityRecord] = field(default_factory=list)
+    floors: list[FloorRecord] = field(default_factory=list)
 
 
 def gather(records: Iterable[Record]) -> dict[str, Tally]:
@@ -56,6 +62,10 @@ def gather(records: Iterable[Record]) -> dict[str, Tally]:
                 tally.deployments.append(record)
             case LoadRecord():
                 tally.loads.append(record)
+            case CapacityRecord():
+                tally.capacities.append(record)
+            case FloorRecord():
+                tally.floors.append(record)
     return dict(tallies)
 
 
@@ -71,6 +81,8 @@ def judge_target(tally: Tally) -> TargetResult:
         metrics=_measure(tally, last),
         deployments=tuple(tally.deployments),
         loads=tuple(tally.loads),
+        capacities=tuple(tally.capacities),
+        floors=tuple(tally.floors),
         not_run=tuple(tally.not_run),
         errors=tuple(tally.errors),
         notes=_note(last),
@@ -158,6 +170,7 @@ def _measure(tally: Tally, last: DeploymentRecord | None) -> dict[str, float | N
             metrics["golden_cases"] = check.facts.get("cases")
             metrics["golden_right"] = check.facts.get("right")
     metrics.update(_read_latency(tally.loads))
+    metrics.update(_read_capacity(tally.capacities))
     if last is not None:
         metrics.update(last.usage)
         metrics["update_downtime_s"] = last.phases_s.get("update-downtime")
@@ -178,12 +191,27 @@ def _read_latency(loads: Sequence[LoadRecord]) -> dict[str, float | None]:
     }
 
 
+def _read_capacity(capacities: Sequence[CapacityRecord]) -> dict[str, float | None]:
+    """Return both ends of the last search; nothing when there was none."""
+    found = [each.capacity for each in capacities if each.name == CAPACITY]
+    if not found:
+        return {}
+    return {
+        "capacity_kept_per_s": found[-1].highest_kept,
+        "capacity_missed_per_s": found[-1].lowest_missed,
+    }
+
+
 def _note(last: DeploymentRecord | None) -> tuple[str, ...]:
     if last is None:
         return ()
     missing = [name for name in ("cpus", "memory_bytes") if last.limits.get(name) is None]
-    if not missing:
-        return ()
-    return (
-        f"not comparable by speed: no limit on {' and '.join(name.removesuffix('_bytes') for name in missing)} holds here",
-    )
+    notes = []
+    if missing:
+        words = " and ".join(name.removesuffix("_bytes") for name in missing)
+        notes.append(f"not comparable by speed: no limit on {words} holds here")
+    if last.cpu_limit is not None and last.cpu_limit.means == "cpu-set":
+        notes.append(
+            "CPU is limited by a set of CPUs, not by a quota: it is never throttled, and never on more at once"
+        )
+    return tuple(notes)

@@ -27,6 +27,9 @@ def render_summary(run: RunResult, directory: Path) -> str:
     if any(result.loads for result in run.targets.values()):
         header[4:4] = [f"{quantile} ms" for quantile in _QUANTILES]
         columns[3:3] = [_show_latency(quantile) for quantile in _QUANTILES]
+    if any(result.capacities for result in run.targets.values()):
+        header[4:4] = ["kept /s"]
+        columns[3:3] = [_show_capacity]
     rows = [[name, *(column(result) for column in columns)] for name, result in run.targets.items()]
     parts = [_align([header, *rows]), ""]
     parts += [line for name, result in run.targets.items() for line in _explain(name, result)]
@@ -76,6 +79,13 @@ def _show_latency(quantile: str) -> Callable[[TargetResult], str]:
         return _NONE if seconds is None else f"{seconds * 1e3:.1f}"
 
     return show
+
+
+def _show_capacity(result: TargetResult) -> str:
+    kept, missed = (result.metrics.get(f"capacity_{end}_per_s") for end in ("kept", "missed"))
+    if kept is None:
+        return _NONE
+    return f"{kept:.4g} (missed {missed:.4g})" if missed is not None else f"{kept:.4g} or more"
 
 
 def _show_memory(result: TargetResult) -> str:

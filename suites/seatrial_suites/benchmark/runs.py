@@ -9,16 +9,21 @@ import pytest
 
 from seatrial.checks import InvalidMeasurementError
 from seatrial.plugin import find_session
-from seatrial.records import LoadRecord
+from seatrial.records import CapacityRecord, FloorRecord, LoadRecord
 from seatrial.settings import Settings
 from seatrial.trial.measuring import LoadOrder
+from seatrial.trial.searching import CapacityOrder
 
 PART_E = "seatrial's list of checks"
 LATENCY: LoadOrder = LoadOrder(name="latency", rate=20.0)
 """Where nothing else is asked: the same for every target, down to the times at which each request is due."""
 NIGHTLY: LoadOrder = dataclasses.replace(LATENCY, duration_s=60.0)
 """The same in the nightly profile."""
+SEARCH: CapacityOrder = CapacityOrder()
+"""The search of the highest rate: the same for every target, as far as their answers are."""
 Load = Callable[[LoadOrder], LoadRecord]
+Search = Callable[[CapacityOrder], CapacityRecord]
+Floor = Callable[[float], FloorRecord]
 _RUNS = pytest.StashKey[dict[tuple[str, str], LoadRecord]]()
 
 
@@ -35,6 +40,14 @@ def order_latency(settings: Settings) -> LoadOrder:
         duration_s=objectives.duration_s,
         objectives=objectives,
     )
+
+
+def order_capacity(settings: Settings) -> CapacityOrder:
+    """Return the search of the highest rate: held against the bounds of the objectives, where there are any."""
+    objectives = settings.objectives
+    if not objectives.bounds_ms and objectives.error_rate is None:
+        return SEARCH
+    return dataclasses.replace(SEARCH, objectives=objectives)
 
 
 def run_latency(request: pytest.FixtureRequest, target: str, load: Load, *, repeated: bool = False) -> LoadRecord:

@@ -221,6 +221,29 @@ def test_where_two_runs_differ_and_no_other_is_valid_the_rate_is_not_kept() -> N
     assert [each.status for each in capacity.rungs if each.rate == 400.0] == ["missed", "kept"] + ["invalid"] * 6
 
 
+@pytest.mark.parametrize(
+    ("runs", "kept", "missed", "message"),
+    [
+        (0, 100.0, None, "kept up to 100/s, when the time for the search was over"),
+        (2, 400.0, None, "kept up to 400/s, when the time for the search was over"),
+        (3, 400.0, 800.0, "kept up to 400/s, when the time for the search was over; missed from 800/s"),
+    ],
+)
+def test_when_its_time_is_over_it_tells_what_it_has(runs: int, kept: float, missed: float | None, message: str) -> None:
+    left = iter([True] * runs)
+    capacity = search_capacity(has_capacity(500.0), first_rate=100.0, may_go_on=lambda: next(left, False))
+
+    assert (capacity.ended, capacity.message) == ("out-of-time", message)
+    assert (capacity.highest_kept, capacity.lowest_missed) == (kept, missed)
+
+
+def test_when_its_time_is_over_an_invalid_run_is_not_repeated() -> None:
+    capacity = search_capacity(lambda _: INVALID, first_rate=100.0, may_go_on=lambda: False)
+
+    assert list_rungs(capacity) == [(100.0, "invalid")]
+    assert (capacity.ended, capacity.highest_kept, capacity.lowest_missed) == ("out-of-time", None, None)
+
+
 def test_too_many_runs_are_not_made() -> None:
     capacity = search_capacity(has_capacity(800.0), first_rate=1.0, most_runs=12)
 

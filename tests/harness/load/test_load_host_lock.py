@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 import threading
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.errors import HarnessError
-from seatrial.load.host_lock import HostLock
+from seatrial.errors import HarnessError, UsageError
+from seatrial.load.host_lock import HELD_BY, HostLock, announce_holder
 
 HOLDER = """
 import sys, pathlib
@@ -146,6 +147,54 @@ def test_blocks_of_one_process_join_even_while_another_waits(tmp_path: Path) -> 
         finally:
             other.kill()
             other.communicate()
+
+
+MEASURER = """
+import sys, pathlib
+from seatrial.errors import SeatrialError
+from seatrial.load.host_lock import HostLock
+try:
+    with HostLock(pathlib.Path(sys.argv[1]), patience_s=0.3).measure():
+        print("measured")
+except SeatrialError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def measure_in_a_child(directory: Path) -> str:
+    argv = [sys.executable, "-c", MEASURER, str(directory)]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_what_a_holder_waits_for_is_refused_at_once(tmp_path: Path) -> None:
+    """A child of a test cannot wait until that test has ended."""
+    lock = HostLock(tmp_path, patience_s=30.0)
+    with lock.disturb(), announce_holder():
+        said = measure_in_a_child(tmp_path)
+        with pytest.raises(UsageError, match="each would wait for the other"), lock.measure():
+            pass
+
+    assert said.startswith("UsageError this runs within a test of a trial")
+    assert "seatrial_load" in said
+    assert measure_in_a_child(tmp_path) == "measured\n"
+
+
+def test_whoever_does_not_descend_from_the_holder_waits(
+    tmp_path: Path, disturbing: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HELD_BY, str(disturbing.pid))
+
+    assert measure_in_a_child(tmp_path).startswith("HarnessError another trial or load run has this machine")
+
+
+def test_a_holder_within_another_is_forgotten_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(HELD_BY, raising=False)
+    with announce_holder():
+        held = os.environ[HELD_BY]
+        with announce_holder():
+            pass
+        assert os.environ[HELD_BY] == held
+    assert HELD_BY not in os.environ
 
 
 def enter(lock: HostLock) -> None:

@@ -1,0 +1,233 @@
+"""The highest rate at which a target of a trial keeps objectives: a search in one timed window, bounded in time."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from seatrial.client import AskTimeoutError, Client
+from seatrial.load.capacity import search_capacity
+from seatrial.load.driver import UnconnectedError
+from seatrial.load.objectives import Objectives
+from seatrial.load.quantiles import FEWEST
+from seatrial.load.questions import Questions
+from seatrial.load.result import Judgement, LoadResult
+from seatrial.records import CapacityRecord, CapacityRunRecord
+from seatrial.target import Deployment
+from seatrial.trial.limits import read_cpu_limit
+from seatrial.trial.measuring import (
+    LoadOrder,
+    calibrate_once,
+    compare_usage,
+    draw_schedule,
+    make_directory,
+    make_questions,
+    read_usage,
+    run_order,
+)
+
+if TYPE_CHECKING:
+    from seatrial.trial.trial import Trial
+
+DEFAULT_OBJECTIVES: Final = Objectives(p99_ms=250.0, error_rate=0.001)
+"""Where the settings have none."""
+WARM_UP_S: Final = 0.5
+ENOUGH: Final = 1.5
+"""Requests of a run, as a multiple of those that its highest quantile needs at least: what is drawn may be fewer."""
+LEAST_TIMEOUT_S: Final = 2.0
+SETTLE_S: Final = 10.0
+_LEAST_PATIENCE_S: Final = 0.25
+_POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityOrder:
+    """What is searched, and how long.
+
+    Args:
+        name: what it is for; names the record and the samples.
+        objectives: what must be kept; their rate is what is searched, so theirs is not looked at.
+        first_rate: requests a second, where it begins; the same for every target.
+        window_s: of each run; a run at a low rate is as long as its highest quantile needs, `longest_s` / 4 at most.
+        longest_s: of the whole search; a run that may not be over by then is not begun, so the bracket may stay wide.
+        resolution: relative length of the bracket at which the search is content.
+        seed: of the schedules: the first run at a rate has the same one on every target, and so has the second.
+    """
+
+    name: str = "capacity"
+    objectives: Objectives = DEFAULT_OBJECTIVES
+    first_rate: float = 50.0
+    window_s: float = 4.0
+    longest_s: float = 75.0
+    resolution: float = 0.1
+    seed: int = 1
+
+    @property
+    def fewest(self) -> int:
+        """Requests that a run must have for its quantiles to be known."""
+        return math.ceil(ENOUGH * max([20, *(FEWEST[p] for p in self.objectives.bounds_ms)]))
+
+    @property
+    def lowest_rate(self) -> float:
+        """Requests a second below which a run would be too long."""
+        return self.fewest / max(self.window_s, self.longest_s / 4)
+
+    def order_run(self, rate: float, repeat: int) -> LoadOrder:
+        """Return one run: what is not answered within twice the largest bound has missed it, and is not waited for."""
+        patience_s = max(LEAST_TIMEOUT_S, 2e-3 * max(self.objectives.bounds_ms.values(), default=0.0))
+        return LoadOrder(
+            name=self.name,
+            rate=rate,
+            arrivals=self.objectives.arrivals,
+            duration_s=max(self.window_s, self.fewest / rate),
+            warm_up_s=WARM_UP_S,
+            timeout_s=patience_s,
+            drain_s=patience_s,
+            seed=self.seed + repeat,
+            objectives=self.objectives,
+        )
+
+
+def search_target(
+    trial: Trial, name: str, deployment: Deployment, order: CapacityOrder, idle: Callable[[], None] = lambda: None
+) -> CapacityRecord:
+    """Search a target's capacity while nothing else of any trial uses the machine, and record it with every run.
+
+    A run under which the server is overloaded, or takes no connection, is an objective missed.
+
+    Raises:
+        SeatrialError: the machine did not come to rest, the endpoint may not be loaded, the pacer broke.
+    """
+    questions = make_questions(trial, deployment)
+    calibrate_once(trial)
+    with trial.lock.measure(trial.say), trial.fleet.hushed(name):
+        search = _Search(trial, name, deployment, questions, order, idle)
+        capacity = search_capacity(
+            search.measure,
+            first_rate=max(order.first_rate, order.lowest_rate),
+            lowest_rate=order.lowest_rate,
+            resolution=order.resolution,
+            objectives=order.objectives.describe(),
+            may_go_on=search.may_go_on,
+        )
+        cpu_limit = read_cpu_limit(deployment)
+    record = CapacityRecord(
+        target=name,
+        name=order.name,
+        capacity=capacity,
+        runs=tuple(search.runs),
+        arrivals=order.objectives.arrivals,
+        took_s=search.elapsed_s,
+        longest_s=order.longest_s,
+        network_path=deployment.endpoint.path,
+        wire=deployment.endpoint.wire,
+        cpu_limit=cpu_limit,
+    )
+    trial.record(record)
+    return record
+
+
+class _Search:
+    """Makes the runs of a search, and knows how long it has taken."""
+
+    def __init__(
+        self,
+        trial: Trial,
+        name: str,
+        deployment: Deployment,
+        questions: Questions,
+        order: CapacityOrder,
+        idle: Callable[[], None],
+    ) -> None:
+        self.runs: list[CapacityRunRecord] = []
+        self._trial, self._name, self._deployment = trial, name, deployment
+        self._questions, self._order, self._idle = questions, order, idle
+        self._tried: Counter[float] = Counter()
+        self._longest_run_s = 0.0
+        self._patience_s = max(_LEAST_PATIENCE_S, 2 * (_ask(deployment, SETTLE_S) or 0.0))
+        self._began_s = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    def may_go_on(self) -> bool:
+        """Whether a run that is as long as the longest so far would be over in time."""
+        return self.elapsed_s + self._longest_run_s <= self._order.longest_s
+
+    def measure(self, rate: float) -> Judgement:
+        """Make one run at a rate, and judge it."""
+        self._idle()
+        began_s = time.monotonic()
+        order = self._order.order_run(rate, self._tried[rate])
+        self._tried[rate] += 1
+        judgement = self._run(order)
+        if judgement.status != "met":
+            self._settle()
+        self._longest_run_s = max(self._longest_run_s, time.monotonic() - began_s)
+        self._trial.say(f"{self._name}: {rate:g}/s: {judgement.status}: {judgement.message}")
+        return judgement
+
+    def _run(self, order: LoadOrder) -> Judgement:
+        assert order.objectives is not None
+        schedule = draw_schedule(order)
+        assert schedule is not None
+        # What was drawn is what is to be kept up with: of few requests it is more or less than what was asked for.
+        order = dataclasses.replace(order, objectives=msgspec.structs.replace(order.objectives, rate=schedule.rate))
+        directory = make_directory(self._trial.directory.path / "samples", f"{self._name}-{order.name}")
+        before = read_usage(self._deployment)
+        try:
+            result = run_order(self._questions, schedule, order, directory)
+        except UnconnectedError as error:
+            self._keep(order, None, None, "")
+            return Judgement(status="missed", message=f"no connection could be made: {error.message}")
+        throttled = compare_usage(before, read_usage(self._deployment))["throttled_periods"]
+        self._keep(order, result, throttled, str(directory.relative_to(self._trial.directory.path)))
+        assert result.judgement is not None
+        return result.judgement
+
+    def _keep(self, order: LoadOrder, result: LoadResult | None, throttled: float | None, samples: str) -> None:
+        times = result.response_time_s if result else None
+        self.runs.append(
+            CapacityRunRecord(
+                rate=order.rate or 0.0,
+                seed=order.seed,
+                duration_s=order.duration_s,
+                valid=result is None or result.valid,
+                saturated=result is None or result.saturated,
+                reasons=tuple(reason.code for reason in result.reasons) if result else ("unconnected",),
+                requests=result.requests if result else 0,
+                failed=result.requests - result.outcomes.get("answered", 0) if result else 0,
+                p50_s=times.p50 if times else None,
+                p99_s=times.p99 if times else None,
+                throttled_periods=throttled,
+                samples=samples,
+            )
+        )
+
+    def _settle(self) -> None:
+        """Wait until a question is answered about as soon as before the search: an overloaded server works on for a while."""
+        deadline_s = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline_s:
+            took_s = _ask(self._deployment, deadline_s - time.monotonic())
+            if took_s is not None and took_s <= self._patience_s:
+                return
+            time.sleep(_POLL_S)
+
+
+def _ask(deployment: Deployment, timeout_s: float) -> float | None:
+    """Return how long a golden case took, right or not; None when it got no answer."""
+    began_s = time.monotonic()
+    try:
+        with Client(deployment.endpoint, deployment.model.manifest) as client:
+            client.ask(deployment.model.cases[0].inputs, timeout_s=max(timeout_s, 0.1))
+    except (OSError, AskTimeoutError):
+        return None
+    return time.monotonic() - began_s

@@ -1,0 +1,80 @@
+"""Checks of capacity and of network paths on records that were made: each of their outcomes, whatever this machine is like."""
+
+from __future__ import annotations
+
+import pytest
+
+from seatrial.checks import InvalidMeasurementError
+from seatrial.load.capacity import search_capacity
+from seatrial.load.result import Judgement
+from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord
+from seatrial.trial.flooring import compare_legs
+from seatrial_suites.benchmark.decisions import decide_capacity, decide_path
+
+INVALID = Judgement(status="undecided", valid=False, message="late-sends")
+UNDECIDED = Judgement(status="undecided", message="too few requests")
+
+
+def search(judgement: Judgement | None = None, capacity: float = 0.0) -> CapacityRecord:
+    """Search a server of a known capacity, or one that is always judged alike."""
+
+    def measure(rate: float) -> Judgement:
+        return judgement or Judgement(status="met" if rate <= capacity else "missed", message="")
+
+    return CapacityRecord(
+        target="local",
+        name="capacity",
+        capacity=search_capacity(measure, first_rate=50.0, lowest_rate=8.0, objectives="p99 <= 250 ms"),
+        runs=(),
+        arrivals="poisson",
+        took_s=1.0,
+        longest_s=75.0,
+        network_path="loopback",
+        wire="v2",
+    )
+
+
+def test_a_rate_that_was_kept_passes() -> None:
+    decide_capacity(search(capacity=300.0))
+
+
+def test_no_rate_that_was_kept_fails_with_the_objectives() -> None:
+    with pytest.raises(AssertionError, match="p99 <= 250 ms is kept at no rate"):
+        decide_capacity(search(capacity=1.0))
+
+
+@pytest.mark.parametrize("judgement", [INVALID, UNDECIDED], ids=["invalid", "undecided"])
+def test_nothing_that_was_measured_is_no_failure_of_the_target(judgement: Judgement) -> None:
+    with pytest.raises(InvalidMeasurementError, match="no rate was measured"):
+        decide_capacity(search(judgement))
+
+
+def compare(path_s: float | None, floor_s: float, half_s: float = 0.0001) -> FloorRecord:
+    legs = [
+        FloorLegRecord(
+            way="host network",
+            valid=p50_s is not None,
+            reasons=() if p50_s is not None else ("late-sends",),
+            requests=50,
+            p50_s=p50_s,
+            p50_low_s=None if p50_s is None else p50_s - half_s,
+            p50_high_s=None if p50_s is None else p50_s + half_s,
+        )
+        for p50_s in (path_s, floor_s)
+    ]
+    return compare_legs(*legs, target="docker", network_path="published-port", question="GET /", rate=20.0)
+
+
+@pytest.mark.parametrize(("path_s", "floor_s"), [(0.0009, 0.0005), (0.0009, 0.00095)], ids=["above", "not told apart"])
+def test_a_path_that_is_not_sooner_beyond_doubt_passes(path_s: float, floor_s: float) -> None:
+    decide_path(compare(path_s, floor_s))
+
+
+def test_a_floor_that_takes_longer_is_none() -> None:
+    with pytest.raises(AssertionError, match=r"takes 0.600 ms less at p50 than host network"):
+        decide_path(compare(0.0009, 0.0015))
+
+
+def test_a_path_that_was_not_measured_costs_nothing_that_is_known() -> None:
+    with pytest.raises(InvalidMeasurementError, match="late-sends"):
+        decide_path(compare(None, 0.0015))
