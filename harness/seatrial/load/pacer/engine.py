@@ -38,13 +38,13 @@ class Engine(ABC):
         self.opened = self.reasked = self.doubled = 0
         self.exhausted = self.stopped = ""
         self.start_ns = self.window_begin_ns = self.window_end_ns = 0
-        self.in_flight_area_ns = 0
+        # Times of ends less times of sends, as the gauge reads them, cut to the window: requests in flight, summed over time.
+        self._area_ns = 0
         self.loop_lag_ns: list[int] = []
         self.spun_ns = 0
         self._recorder = recorder
         self._loop = asyncio.get_running_loop()
         self._busy: dict[Connection, None] = {}
-        self._changed_ns = 0
         self._failures_in_a_row = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._tls = _make_tls(plan)
@@ -59,6 +59,11 @@ class Engine(ABC):
         """Requests that were sent and have not ended."""
         return len(self._busy)
 
+    @property
+    def in_flight_area_ns(self) -> int:
+        """Requests in flight times nanoseconds, summed over the window so far."""
+        return self._area_ns + len(self._busy) * self._clip(now_ns())
+
     @abstractmethod
     async def prepare(self) -> None:
         """Open connections. Raises OSError."""
@@ -69,13 +74,15 @@ class Engine(ABC):
 
     def begin(self, start_ns: int) -> None:
         """Lay down when the warm-up and the window begin and end."""
-        self.start_ns = self._changed_ns = start_ns
+        self.start_ns = start_ns
         self.window_begin_ns = start_ns + int(self.plan.warm_up_s * SECOND_NS)
         self.window_end_ns = self.window_begin_ns + int(self.plan.duration_s * SECOND_NS)
 
     def begin_window(self, at_ns: int) -> None:
         """End the warm-up at a time that is still to come; an order that comes too late for that changes nothing."""
         if now_ns() < at_ns < self.window_begin_ns:
+            # What is in flight was cut to a beginning that was still to come, and is so to another.
+            self._area_ns += len(self._busy) * (self.window_begin_ns - at_ns)
             self.window_end_ns += at_ns - self.window_begin_ns
             self.window_begin_ns = at_ns
 
@@ -83,7 +90,6 @@ class Engine(ABC):
         """End the window now: enough is known. What is pending is waited for."""
         now = now_ns()
         if self.window_begin_ns < now < self.window_end_ns:
-            self._count_area(now)
             self.window_end_ns = now
             self._over.set()
 
@@ -126,7 +132,8 @@ class Engine(ABC):
             self.doubled += 1
         self._flying[case] += 1
         connection.send(request, case, intended_ns, self.requests[case])
-        self._count_area(connection.sent_ns)
+        at_ns = connection.sent_ns
+        self._area_ns -= at_ns if self.window_begin_ns <= at_ns < self.window_end_ns else self._clip(at_ns)
         self._busy[connection] = None
         self.sent += 1
 
@@ -134,7 +141,7 @@ class Engine(ABC):
         """Record a request; one that a kept connection lost without a byte is asked once more on a new one."""
         # Read anew: what the gauge counts in flight is not made of what the records say.
         at_ns = now_ns()
-        self._count_area(at_ns)
+        self._area_ns += at_ns if self.window_begin_ns <= at_ns < self.window_end_ns else self._clip(at_ns)
         del self._busy[connection]
         answer = NO_ANSWER
         if outcome is Outcome.ANSWERED or outcome is Outcome.REFUSED:
@@ -236,7 +243,7 @@ class Engine(ABC):
             return
         connection.send(request, case, intended_ns, self.requests[case])
         connection.sent_ns, connection.reasked = sent_ns, True
-        self._count_area(now_ns())
+        self._area_ns -= self._clip(now_ns())
         self._busy[connection] = None
 
     async def _reconnect(self, connection: Connection) -> None:
@@ -287,16 +294,8 @@ class Engine(ABC):
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    def _count_area(self, at_ns: int) -> None:
-        """Add requests in flight times time, within the window."""
-        begin_ns, end_ns = self._changed_ns, at_ns
-        self._changed_ns = at_ns
-        if begin_ns < self.window_begin_ns:  # noqa: PLR1730 - min and max take as long again as all the rest
-            begin_ns = self.window_begin_ns
-        if end_ns > self.window_end_ns:  # noqa: PLR1730
-            end_ns = self.window_end_ns
-        if begin_ns < end_ns:
-            self.in_flight_area_ns += (end_ns - begin_ns) * len(self._busy)
+    def _clip(self, at_ns: int) -> int:
+        return max(self.window_begin_ns, min(at_ns, self.window_end_ns))
 
     async def _sweep(self) -> None:
         timeout_ns = int(self.plan.timeout_s * SECOND_NS)

@@ -43,13 +43,18 @@ class OneStepConnection(HttpConnection):
             return
         self._fresh = False
         self.first_ns = at_ns = now_ns()
-        end = data.find(b"\r\n\r\n") + 4
-        known = self._known.get(data[:end])
-        if known is None or len(data) - end != known[1]:
-            self._read_first(data, end, known)
+        heads = self._known
+        head = heads.latest
+        if data.startswith(head):
+            known: KnownHead | None = heads.latest_known
+        else:
+            known = heads.look_up(data)
+            head = heads.latest
+        if known is None or len(data) - len(head) != known[1]:
+            self._read_first(data, known)
             return
         self.status, self.body_bytes, self.content_type, outcome = known
-        self.body = data[end:]
+        self.body = data[len(head) :]
         self.last_ns = at_ns
         self.carried += 1
         self._ended.request_ended(self, outcome)
@@ -59,9 +64,10 @@ class OneStepConnection(HttpConnection):
         self._fresh = False
         super().give_up(outcome)
 
-    def _read_first(self, data: bytes, end: int, known: KnownHead | None) -> None:
+    def _read_first(self, data: bytes, known: KnownHead | None) -> None:
         """Take the first bytes of a response whose head is not known, or whose body did not come with it."""
         self._expect_response()
+        end = len(self._known.latest)
         if known is None or len(data) - end > known[1]:
             self._only = data
             self._read(data)
