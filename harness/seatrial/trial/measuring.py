@@ -25,7 +25,7 @@ from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.stopping import make_stop_rule
 from seatrial.records import LoadRecord
 from seatrial.target import Deployment, Usage
-from seatrial.trial.limits import read_cpu_limit
+from seatrial.trial.limits import off_cpus, read_cpu_limit
 
 if TYPE_CHECKING:
     from seatrial.load.result import LoadResult
@@ -131,7 +131,7 @@ def _measure_once(
     idle: Callable[[], None],
 ) -> LoadRecord:
     directory = make_directory(trial.directory.path / "samples", f"{name}-{order.name}")
-    with trial.lock.measure(trial.say), trial.fleet.hushed(name):
+    with trial.lock.measure(trial.say), trial.fleet.hushed(name), off_cpus(deployment):
         idle()
         before = read_usage(deployment)
         result = run_order(questions, schedule, order, directory)

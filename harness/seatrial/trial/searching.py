@@ -21,7 +21,7 @@ from seatrial.load.questions import Questions
 from seatrial.load.result import Judgement, LoadResult
 from seatrial.records import CapacityRecord, CapacityRunRecord
 from seatrial.target import Deployment
-from seatrial.trial.limits import read_cpu_limit
+from seatrial.trial.limits import off_cpus, read_cpu_limit
 from seatrial.trial.measuring import (
     LoadOrder,
     calibrate_once,
@@ -107,7 +107,7 @@ def search_target(
     """
     questions = make_questions(trial, deployment)
     calibrate_once(trial)
-    with trial.lock.measure(trial.say), trial.fleet.hushed(name):
+    with trial.lock.measure(trial.say), trial.fleet.hushed(name), off_cpus(deployment):
         search = _Search(trial, name, deployment, questions, order, idle)
         capacity = search_capacity(
             search.measure,
