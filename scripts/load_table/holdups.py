@@ -33,6 +33,10 @@ print(json.dumps([first, late]))
 """
 
 
+HELD_UP_ALLOWED = 0.05
+"""Of the requests: with more there is no saying what the client is like."""
+
+
 class HoldUps:
     """Watches while its block runs.
 
