@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from urllib.parse import urlsplit
 
 from load_table.nginx import find_program, serve_nginx
 from load_table.row import Options, Reading
@@ -78,9 +79,14 @@ def _compare(rates: dict[str, list[float]]) -> Iterator[Reading]:
         )
 
 
-def _run(argv: list[str], cpu: int, duration_s: float) -> str:
+def _run(argv: list[str], cpu: int, duration_s: float, given: str = "") -> str:
     done = subprocess.run(
-        ["taskset", "-c", str(cpu), *argv], capture_output=True, text=True, timeout=duration_s + _MARGIN_S, check=False
+        ["taskset", "-c", str(cpu), *argv],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=duration_s + _MARGIN_S,
+        check=False,
     )
     return done.stdout
 
@@ -106,6 +112,15 @@ def run_wrk(url: str, duration_s: float, cpu: int, directory: Path) -> float | N
     if "Non-2xx" in said:
         sys.exit(f"requests of wrk failed: {said}")
     return _find(r"Requests/sec:\s+([\d.]+)", said)
+
+
+def run_bare_loop(url: str, duration_s: float, cpu: int, directory: Path) -> float | None:
+    """What uvloop itself allows, when nothing is read and nothing recorded."""
+    del directory
+    parts = urlsplit(url)
+    request = f"POST / HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
+    argv = [sys.executable, str(Path(__file__).with_name("bare_loop.py")), str(parts.hostname), str(parts.port)]
+    return float(_run([*argv, str(USERS), str(duration_s)], cpu, duration_s, request))
 
 
 def run_hey(url: str, duration_s: float, cpu: int, directory: Path) -> float | None:
@@ -151,6 +166,7 @@ def _find(pattern: str, said: str) -> float:
 CLIENTS: dict[str, Callable[[str, float, int, Path], float | None]] = {
     "seatrial": run_seatrial,
     "wrk": run_wrk,
+    "uvloop that records nothing": run_bare_loop,
     "locust FastHttpUser": run_locust("FastHttpUser"),
     "locust HttpUser": run_locust("HttpUser"),
     "hey": run_hey,
