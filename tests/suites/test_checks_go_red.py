@@ -12,11 +12,12 @@ import pytest
 
 from seatrial.records import CheckRecord, decode_run
 
-CHECKS = {"B01", "R01", "R03", "R06", "L07", "O03", "O04", "L03"}
+CHECKS = {"B01", "N01", "R01", "R03", "R06", "L07", "O03", "O04", "L03"}
 WRONG = {
     "off-by-one": ("R01", "case-004: output answer: 1 of 1 elements wrong"),
     "drops": ("R01", "case-004: no answer: ConnectionResetError"),
     "hangs": ("R01", "not asked, for 3 questions in a row had no answer in time"),
+    "crosses": ("N01", "; it is the answer of case-"),
     "swallows": ("B01", "a bare word:"),
     "dies-of-it": ("B01", "that is: no answer"),
     "forgets": ("B01", "the next question is answered wrong"),

@@ -26,13 +26,15 @@ class WrongServer(floor.FloorServer):
 
     wrong = ""
     turn = threading.Lock()
-    asked = 0
+    asked = at_once = 0
     first: Mapping[str, Any] | None = None
     last: Mapping[str, Any] | None = None
     remembered: list[int] | None = None
     offset = 0
 
     def answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self.wrong == "crosses":
+            return self.answer_another(question)
         answer = self.answer_once(question)
         numbers = [int(number) for number in question["inputs"]["number"]["data"]]
         if self.wrong == "remembers" and numbers != WrongServer.remembered:
@@ -49,6 +51,19 @@ class WrongServer(floor.FloorServer):
         if self.wrong == "mixes-up" and is_twentieth and last is not None:
             return last
         return WrongServer.first if self.wrong == "caches" else answer
+
+    def answer_another(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer one who asks alone; of several at a time each gets what was last computed, as with a variable that all share."""
+        with WrongServer.turn:
+            WrongServer.at_once += 1
+        try:
+            answer = self.answer_once(question)
+            WrongServer.last = answer
+            time.sleep(0.005)
+            return answer if WrongServer.at_once == 1 else WrongServer.last
+        finally:
+            with WrongServer.turn:
+                WrongServer.at_once -= 1
 
     def respond(self, body: bytes) -> Mapping[str, Any]:
         """As the floor does, but for what is no JSON."""
