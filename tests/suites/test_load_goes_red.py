@@ -64,7 +64,7 @@ def read_statuses(result: TargetResult) -> dict[str, str]:
 def test_a_right_server_is_right_under_load(measured: dict[str, TargetResult]) -> None:
     result = measured["right"]
 
-    assert set(read_statuses(result).values()) <= FIT
+    assert {status for check_id, status in read_statuses(result).items() if check_id != "P09"} <= FIT
     for load in result.loads:
         assert load.result.outcomes == {"answered": load.result.requests}
         assert load.result.checked
@@ -88,7 +88,7 @@ def test_wrong_answers_are_counted_whether_or_not_times_are_valid(measured: dict
 def test_a_wrong_answer_is_no_answer_to_speak_of_the_times_of(measured: dict[str, TargetResult]) -> None:
     for load in measured["slips"].loads:
         if load.result.valid:
-            assert read_statuses(measured["slips"]) == {"P01": "pass", "P04": "fail"}
+            assert read_statuses(measured["slips"]) == {"P01": "pass", "P04": "fail", "P09": "unsupported"}
 
 
 def test_a_server_that_cannot_keep_up_is_said_to(measured: dict[str, TargetResult]) -> None:
