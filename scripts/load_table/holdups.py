@@ -63,7 +63,9 @@ class HoldUps:
         self.spans_ns = np.array(sorted(spans), np.int64).reshape(-1, 2)
 
     def touch(self, begin_ns: npt.NDArray[np.int64], end_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Return which of some spans of time overlap a hold-up."""
+        """Return which of some spans of time overlap a hold-up; none where the watchers were not first."""
+        if not self.is_first:
+            return np.zeros(len(begin_ns), np.bool_)
         begins, ends = self.spans_ns[:, 0], np.maximum.accumulate(self.spans_ns[:, 1])
         # Of the hold-ups that begin before a span's end, the one that lasts longest must end before it begins.
         before = np.searchsorted(begins, end_ns, side="right")
