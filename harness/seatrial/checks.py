@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -48,6 +48,60 @@ class InvalidMeasurementError(SeatrialError):
 
 class NotRunError(SeatrialError):
     """What is asked cannot be asked here; `fix` says what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One case of a check that did not hold.
+
+    Args:
+        case: its name, the same in every run: an entry of expected failures names it.
+        message: what was sent, what came back, and what was asked for.
+    """
+
+    case: str
+    message: str
+
+
+class FindingsError(AssertionError):
+    """A check does not hold, in these of its cases."""
+
+    def __init__(self, findings: Sequence[Finding], asked: int) -> None:
+        self.findings = tuple(findings)
+        lines = [
+            f"{len(findings)} of {asked} cases do not hold:",
+            *(f"{each.case}: {each.message}" for each in findings),
+        ]
+        super().__init__("\n".join(lines))
+
+
+class Findings:
+    """Gathers what a check of several cases found, so that one that does not hold keeps none of the others from being asked."""
+
+    def __init__(self) -> None:
+        self._asked: list[str] = []
+        self._found: list[Finding] = []
+
+    @property
+    def wrong(self) -> list[str]:
+        """The cases that did not hold, in the order in which they were asked."""
+        return [each.case for each in self._found]
+
+    def judge(self, case: str, message: str) -> None:
+        """Count a case as asked; one with a message does not hold. Raises ValueError for a case that was judged before."""
+        if case in self._asked:
+            raise ValueError(f"case {case!r} was judged before")
+        self._asked.append(case)
+        if message:
+            self._found.append(Finding(case, message))
+
+    def conclude(self, facts: dict[str, Any]) -> None:
+        """Leave the counts in the facts. Raises FindingsError when a case did not hold, ValueError when none was asked."""
+        if not self._asked:
+            raise ValueError("no case was judged, so nothing was checked")
+        facts.update(cases=len(self._asked), wrong=len(self._found), wrong_cases=self.wrong)
+        if self._found:
+            raise FindingsError(self._found, len(self._asked))
 
 
 PROFILES = ("smoke", "standard", "nightly")

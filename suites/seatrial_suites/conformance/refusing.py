@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from seatrial.client import AskTimeoutError, Client
+from seatrial.comparison import compare
 from seatrial.endpoint import Endpoint
 from seatrial.evidence import show_received, show_sent
+from seatrial.model import ModelDirectory
 from seatrial.registry import find_wire
 from seatrial.wire import Answer, RawQuestion, Refusal, RefusalKind
 from seatrial_suites.conformance import asking
-from seatrial_suites.conformance.asking import NoAnswer
+from seatrial_suites.conformance.asking import NoAnswer, ask
 
 Outcome = Answer | Refusal | NoAnswer
 
@@ -28,6 +30,15 @@ def is_refused(outcome: Outcome, endpoint: Endpoint) -> bool:
         return True
     told_by_event = find_wire(endpoint.wire).framing == "http-events" and outcome.status < 300
     return outcome.kind is RefusalKind.FAILED and told_by_event
+
+
+def say_after(client: Client, model: ModelDirectory) -> str:
+    """Ask a golden case after something that was refused; return what is wrong with its answer, or an empty string."""
+    after = ask(client, model.cases[0].inputs)
+    if isinstance(after, NoAnswer):
+        return f"the next question has no answer: {after.message}"
+    found = compare(model.cases[0].outputs, after.outputs, model.manifest)
+    return "" if found.right else f"the next question is answered wrong: {found.message}"
 
 
 def show_exchange(client: Client, endpoint: Endpoint, outcome: Outcome) -> str:

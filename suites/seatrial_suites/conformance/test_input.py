@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from seatrial.checks import check
+from seatrial.checks import Findings, check
 from seatrial.client import Client
-from seatrial.comparison import compare
 from seatrial.target import Deployment
 from seatrial.wire import RawQuestion
 from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask
 from seatrial_suites.conformance.broken import list_broken
-from seatrial_suites.conformance.refusing import ask_raw, is_refused, show_exchange
+from seatrial_suites.conformance.refusing import ask_raw, is_refused, say_after, show_exchange
 
 pytestmark = pytest.mark.conformance
 
@@ -28,20 +27,14 @@ pytestmark = pytest.mark.conformance
 )
 def test_broken_json(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
-    wrong: list[str] = []
+    findings = Findings()
     with Client(endpoint, model.manifest) as client:
         right = ask(client, model.cases[0].inputs)
         assert not isinstance(right, NoAnswer), f"before anything broken was sent: {right.message}"
-        broken = list_broken(endpoint, model)
-        for name, body in broken.items():
+        for name, body in list_broken(endpoint, model).items():
             outcome = ask_raw(client, RawQuestion(body=body))
             if not is_refused(outcome, endpoint):
-                wrong.append(f"{name}:\n{show_exchange(client, endpoint, outcome)}")
-                continue
-            after = ask(client, model.cases[0].inputs)
-            if isinstance(after, NoAnswer):
-                wrong.append(f"{name}: the next question has no answer: {after.message}")
-            elif not (found := compare(model.cases[0].outputs, after.outputs, model.manifest)).right:
-                wrong.append(f"{name}: the next question is answered wrong: {found.message}")
-    seatrial_facts.update(bodies=len(broken), refused=len(broken) - len(wrong))
-    assert not wrong, f"{len(wrong)} of {len(broken)} broken bodies:\n" + "\n".join(wrong)
+                findings.judge(name, f"\n{show_exchange(client, endpoint, outcome)}")
+            else:
+                findings.judge(name, say_after(client, model))
+    findings.conclude(seatrial_facts)
