@@ -10,8 +10,7 @@ from seatrial.wire import find_body
 
 def list_broken(endpoint: Endpoint, model: ModelDirectory) -> dict[str, bytes]:
     """Return bodies by what is wrong with them (RFC 8259 has none of them as a JSON text)."""
-    wire = find_wire(endpoint.wire)
-    whole = find_body(wire.framing, wire.open_exchange(endpoint, model.manifest).start(model.cases[0].inputs))
+    whole = make_body(endpoint, model)
     return {
         "an empty body": b"",
         "a question cut off in the middle": whole[: len(whole) // 2],
@@ -24,3 +23,9 @@ def list_broken(endpoint: Endpoint, model: ModelDirectory) -> dict[str, bytes]:
         "a comma too many": whole[:-1] + b",}",
         "bytes that are no UTF-8": whole[:-1] + b', "\xff\xfe": 0}',
     }
+
+
+def make_body(endpoint: Endpoint, model: ModelDirectory) -> bytes:
+    """Return the body with which the wire asks the first golden case."""
+    wire = find_wire(endpoint.wire)
+    return find_body(wire.framing, wire.open_exchange(endpoint, model.manifest).start(model.cases[0].inputs))

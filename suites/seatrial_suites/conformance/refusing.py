@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from seatrial.client import AskTimeoutError, Client
 from seatrial.comparison import compare
 from seatrial.endpoint import Endpoint
@@ -39,6 +41,17 @@ def say_after(client: Client, model: ModelDirectory) -> str:
         return f"the next question has no answer: {after.message}"
     found = compare(model.cases[0].outputs, after.outputs, model.manifest)
     return "" if found.right else f"the next question is answered wrong: {found.message}"
+
+
+def is_right_answer(model: ModelDirectory, answer: Answer) -> bool:
+    """Whether it is the answer of the first golden case."""
+    return compare(model.cases[0].outputs, answer.outputs, model.manifest).right
+
+
+def require_http(endpoint: Endpoint) -> None:
+    """Skip where what is asked goes over no HTTP."""
+    if find_wire(endpoint.wire).framing == "frame":
+        pytest.skip(f"it is asked over HTTP, and {endpoint.wire} is no HTTP")
 
 
 def show_exchange(client: Client, endpoint: Endpoint, outcome: Outcome) -> str:

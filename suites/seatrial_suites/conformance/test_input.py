@@ -9,12 +9,32 @@ import pytest
 from seatrial.checks import Findings, check
 from seatrial.client import Client
 from seatrial.target import Deployment
-from seatrial.wire import RawQuestion
+from seatrial.wire import Answer, RawQuestion
 from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask
-from seatrial_suites.conformance.broken import list_broken
-from seatrial_suites.conformance.refusing import ask_raw, is_refused, say_after, show_exchange
+from seatrial_suites.conformance.broken import list_broken, make_body
+from seatrial_suites.conformance.leaking import find_inside
+from seatrial_suites.conformance.refusing import (
+    ask_raw,
+    is_refused,
+    is_right_answer,
+    require_http,
+    say_after,
+    show_exchange,
+)
 
 pytestmark = pytest.mark.conformance
+_EITHER = frozenset({"answer", "refuse"})
+_ANSWER, _REFUSE = frozenset({"answer"}), frozenset({"refuse"})
+CONTENT_TYPES: dict[str, tuple[str | None, frozenset[str]]] = {
+    "no content type": (None, _EITHER),
+    "text/plain": ("text/plain", _REFUSE),
+    "image/png": ("image/png", _REFUSE),
+    # RFC 8259, 11: JSON has no charset parameter, and whoever reads JSON may leave one unread.
+    "application/json in UTF-16": ("application/json; charset=utf-16", _EITHER),
+    "no media type at all": ("json", _REFUSE),
+    "Application/JSON": ("Application/JSON", _ANSWER),
+    "application/json in utf-8": ("application/json; charset=utf-8", _ANSWER),
+}
 
 
 @check(
@@ -37,4 +57,46 @@ def test_broken_json(seatrial_deployment: Deployment, seatrial_facts: dict[str, 
                 findings.judge(name, f"\n{show_exchange(client, endpoint, outcome)}")
             else:
                 findings.judge(name, say_after(client, model))
+    findings.conclude(seatrial_facts)
+
+
+@check(
+    "B04",
+    "content types are read as HTTP defines them",
+    profile="standard",
+    sentence="A content type that is not the wire's is refused with a 4xx status, a missing one with that or a right answer, "
+    "and one that differs in case or names the charset UTF-8 is answered as any other.",
+    source=f"{PART_E}, B04; RFC 9110, 8.3 and 15.5.16",
+)
+def test_content_types(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+    endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    require_http(endpoint)
+    findings = Findings()
+    with Client(endpoint, model.manifest) as client:
+        body = make_body(endpoint, model)
+        for name, (content_type, allowed) in CONTENT_TYPES.items():
+            outcome = ask_raw(client, RawQuestion(body=body, content_type=content_type))
+            is_right = isinstance(outcome, Answer) and is_right_answer(model, outcome)
+            holds = (is_right and "answer" in allowed) or (is_refused(outcome, endpoint) and "refuse" in allowed)
+            findings.judge(name, "" if holds else f"\n{show_exchange(client, endpoint, outcome)}")
+    findings.conclude(seatrial_facts)
+
+
+@check(
+    "B08",
+    "errors show nothing of the inside",
+    level="SHOULD",
+    profile="standard",
+    sentence="What is said about a refused question holds no stack trace, no path of the server's machine and no source line.",
+    source=f"{PART_E}, B08; OWASP Top 10, A05:2021",
+)
+def test_errors_keep_the_inside_in(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+    endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    findings = Findings()
+    with Client(endpoint, model.manifest) as client:
+        for name, body in list_broken(endpoint, model).items():
+            outcome = ask_raw(client, RawQuestion(body=body))
+            found = find_inside(client.received)
+            what = f"shows {found}:\n{show_exchange(client, endpoint, outcome)}" if found else ""
+            findings.judge(name, what)
     findings.conclude(seatrial_facts)

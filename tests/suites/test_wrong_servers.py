@@ -1,0 +1,67 @@
+"""Each HTTP specimen trips the checks that it says, and no other; the right server trips none, over any wire."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from seatrial.records import CheckRecord, decode_run
+from seatrial_fixtures.wrong.catalogue import load_families
+
+FAMILIES = load_families()
+SPECIMENS = {name: each for family in FAMILIES.values() for name, each in family.items()}
+QUIET = {"pass", "unsupported"}
+Ask = Callable[[str], dict[str, CheckRecord]]
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
+    """The checks of a specimen, by id; one trial over its whole family."""
+
+    @cache
+    def ask_family(family: str) -> dict[str, dict[str, CheckRecord]]:
+        return run_suite(tmp_path_factory.mktemp(family), list(FAMILIES[family]))
+
+    def ask_one(name: str) -> dict[str, CheckRecord]:
+        return ask_family(next(family for family, members in FAMILIES.items() if name in members))[name]
+
+    return ask_one
+
+
+def run_suite(directory: Path, names: list[str]) -> dict[str, dict[str, CheckRecord]]:
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_servers"]
+    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
+    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), env.get("PYTHONPATH", "")]))
+    chosen = ["--target", ",".join(names), "--seatrial-profile", "standard", "--seatrial-suite", "conformance"]
+    done = subprocess.run(
+        [*argv, "--pyargs", "seatrial_suites", *chosen],
+        cwd=directory,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    (path,) = (directory / "seatrial-results").glob("*/run.json")
+    run = decode_run(path.read_bytes())
+    assert run.leftovers == ()
+    return {name: {check.id: check for check in result.checks} for name, result in run.targets.items()}
+
+
+@pytest.mark.parametrize("name", SPECIMENS)
+def test_a_specimen_trips_its_checks_and_no_other(ask: Ask, name: str) -> None:
+    checks, specimen = ask(name), SPECIMENS[name]
+
+    statuses = {check.id: (check.status, check.message) for check in checks.values() if check.status not in QUIET}
+    assert {check_id: status for check_id, (status, _) in statuses.items()} == dict.fromkeys(specimen.trips, "fail"), (
+        statuses
+    )
+    assert not specimen.trips or any(specimen.words in checks[each].message for each in specimen.trips), statuses
+    assert "pass" in {check.status for check in checks.values()}

@@ -1,0 +1,128 @@
+"""A pytest plug-in: every HTTP specimen as a target of its own name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+
+from seatrial import registry
+from seatrial.endpoint import Endpoint
+from seatrial.isolation import clean_environ
+from seatrial.model import ModelDirectory
+from seatrial.requirement import Requirement
+from seatrial.target import DeployContext, Deployment, Fidelity, Limits, StopReport, Usage
+from seatrial_fixtures.process_deployment import ProcessDeployment
+from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
+from seatrial_fixtures.wrong.catalogue import Specimen, load_families
+from seatrial_fixtures.wrong.speech import SPEECHES
+from seatrial_suites.conformance import asking, lives
+
+READY_PATHS = {"v2": "/v2/health/ready", "sagemaker": "/ping", "mlflow": "/ping"}
+REAL = Fidelity(real=("a specimen",))
+
+
+class ThreadDeployment:
+    """A specimen in a thread of this process: it has no life to speak of."""
+
+    fidelity = REAL
+
+    def __init__(self, model: ModelDirectory, context: DeployContext, name: str, specimen: Specimen) -> None:
+        self.model, self.phases_s = model, {}
+        self._stack = ExitStack()
+        self.server = specimen.server(model.path, specimen.wire)
+        port = self._stack.enter_context(self.server.listen())
+        self.endpoint = make_endpoint(port, specimen, model)
+
+    def wait_ready(self, timeout_s: float) -> None:
+        pass
+
+    def update(self, model: ModelDirectory) -> None:
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        raise NotImplementedError
+
+    def stop(self, grace_s: float) -> StopReport:
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        raise NotImplementedError
+
+    def read_logs(self, lines: int = 200) -> str:
+        return ""
+
+    def measure_usage(self) -> Usage:
+        return Usage()
+
+    def read_limits(self) -> Limits:
+        return Limits(cpus=None, memory_bytes=None, is_known=False)
+
+    def undeploy(self) -> None:
+        self._stack.close()
+
+
+class LivingDeployment(ProcessDeployment):
+    """A specimen as a process."""
+
+    def __init__(self, model: ModelDirectory, context: DeployContext, name: str, specimen: Specimen) -> None:
+        port = choose_port()
+
+        def launch(served: ModelDirectory) -> Launch:
+            argv = [sys.executable, "-m", "seatrial_fixtures.wrong", name, "--model", str(served.path)]
+            return Launch(argv=[*argv, "--port", str(port)], env=clean_environ(os.environ))
+
+        log_path = context.log_dir / f"{name}.log"
+        process = ServedProcess("specimen", launch(model), port=port, log_path=log_path, ownership=context.ownership)
+        super().__init__(
+            process=process,
+            model=model,
+            launch=launch,
+            is_ready=lambda: answers_http(port, READY_PATHS.get(specimen.wire, "/config")),
+            endpoint=make_endpoint(port, specimen, model),
+            fidelity=REAL,
+            stop_grace_s=context.stop_grace_s,
+            ready_timeout_s=context.ready_timeout_s,
+        )
+
+
+class SpecimenTarget:
+    bring_up_rank = 0
+    settings_type = type("SpecimenSettings", (msgspec.Struct,), {}, forbid_unknown_fields=True)
+
+    def __init__(self, name: str, specimen: Specimen) -> None:
+        self.name, self.specimen = name, specimen
+        self.capabilities = specimen.claims
+
+    def probe_requirements(self, settings: Any) -> Sequence[Requirement]:
+        return []
+
+    def prepare(self, model: ModelDirectory, context: DeployContext) -> None:
+        pass
+
+    def deploy(self, model: ModelDirectory, context: DeployContext) -> Deployment:
+        kind = LivingDeployment if self.specimen.life else ThreadDeployment
+        return kind(model, context, self.name, self.specimen)
+
+
+def make_endpoint(port: int, specimen: Specimen, model: ModelDirectory) -> Endpoint:
+    name = SPEECHES[specimen.wire].name or model.name
+    return Endpoint(address=f"http://127.0.0.1:{port}", wire=specimen.wire, path="loopback", name=name)
+
+
+def add(name: str, specimen: Specimen) -> None:
+    registry.add(registry.TARGETS_GROUP, name, lambda: lambda: SpecimenTarget(name, specimen))
+
+
+for family in load_families().values():
+    for each_name, each in family.items():
+        add(each_name, each)
+
+# What is waited for here never comes, or at once.
+asking.ANSWER_TIMEOUT_S = 1.0
+lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
+lives.USAGE_WAIT_S = 3.0
