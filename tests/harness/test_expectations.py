@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -10,12 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from seatrial import registry
 from seatrial.cli.explain import collect_checks
 from seatrial.errors import UsageError
-from seatrial.expectations import Expectation, read_entries, read_shipped
+from seatrial.expectations import Expectation, _Entry, read_entries, read_shipped
 from seatrial.expected_failures import Outcome, rule
 from seatrial.pytest_expectations import check_ids, list_suite_ids
 from seatrial.records import CheckRecord
@@ -70,11 +72,13 @@ def test_a_measurement_stands_where_a_link_would() -> None:
 
 
 def test_cases_that_entries_name_are_expected() -> None:
-    ruling = rule(failing("bare", "deep"), [read(cases=["bare"]), read(cases=["deep"], reason="too deep")], SEEN)
+    written = [ENTRY | {"cases": ["bare", "huge"]}, ENTRY | {"cases": ["deep"], "reason": "too deep"}]
+
+    ruling = rule(failing("bare", "deep", "huge"), read_entries(written, "a file"), SEEN)
 
     assert ruling.status == "expected-failure"
-    # Entries of one list have sources of their own; these were read from two.
-    assert "it answers 500" in ruling.message
+    assert "expected of bare, huge: it answers 500" in ruling.message
+    assert "expected of deep: too deep" in ruling.message
     assert "bare: status 500 for bare" in ruling.message
 
 
@@ -366,3 +370,19 @@ def test_an_expected_failure_leaves_the_verdict_a_pass_and_its_note_is_the_targe
     assert (result.status, verdict, codes, causes) == ("pass", "pass", set(), [])
     assert result.notes == ("seen in another",)
     assert judge("fail")[1] == "fail"
+
+
+def test_the_examples_of_the_document_can_be_used(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "expectations.md").read_text()
+    examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 2
+    (tmp_path / "pyproject.toml").write_text("\n".join(examples))
+
+    settings = read_settings(tmp_path, {})
+
+    (entry,) = settings.expectations["mlflow"]
+    assert (entry.check, entry.cases) == ("B01", ("a bare word",))
+    assert entry.covers("3.12.0")
+    assert settings.for_target(registry.find_target("url")).versions == {"my-server": "1.4"}
+    keys = {field.name for field in msgspec.structs.fields(_Entry)}
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == keys

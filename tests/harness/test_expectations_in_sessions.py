@@ -194,17 +194,17 @@ def test_a_list_that_is_wrong_is_red_where_the_check_may_fail(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "told", "whole"),
     [
-        ({"versions": "<1.5"}, "was seen in broken-server <1.5; this is 1.5, so it is not heard"),
+        ({"versions": "<1.5"}, "was seen in broken-server <1.5; this is 1.5, so it is not heard", True),
         (
             {"package": "no-such-server"},
             "was seen in no-such-server <1.6,>=1.4; which version this is, nobody can tell",
+            False,
         ),
     ],
     ids=["another version", "unknown package"],
 )
-@pytest.mark.parametrize("whole", [True, False], ids=["holds", "fails"])
 def test_outside_its_range_an_entry_is_a_note(tmp_path: Path, changes: dict[str, str], told: str, whole: bool) -> None:
     write_project(tmp_path, entry("test_whole", **changes), whole=whole)
 
