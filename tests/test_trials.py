@@ -234,6 +234,8 @@ def test_the_wheel_holds_four_packages_and_no_more(tmp_path: Path) -> None:
     packages = {top for top in tops if not top.endswith(".dist-info")}
     assert packages == {"seatrial", "seatrial_fixtures", "seatrial_suites", "seatrial_reports"}
     assert not [name for name in names if "/tests/" in name or name.endswith(".pyc")]
+    here = {path.name for path in (REPOSITORY / "fixtures").rglob("*.expectations.toml")}
+    assert here == {name.rpartition("/")[2] for name in names if name.endswith(".expectations.toml")}
 
 
 def build_wheel(tmp_path: Path) -> Path:

@@ -10,6 +10,8 @@ from seatrial.errors import ExitCode, SeatrialError
 from seatrial.records import Level
 
 MARKER = "seatrial_check"
+ASKED_CASES = "asked_cases"
+"""Key of a check's facts: the names of all its cases. Entries of expected failures are held against them; not recorded."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -100,6 +102,7 @@ class Findings:
         if not self._asked:
             raise ValueError("no case was judged, so nothing was checked")
         facts.update(cases=len(self._asked), wrong=len(self._found), wrong_cases=self.wrong)
+        facts[ASKED_CASES] = list(self._asked)
         if self._found:
             raise FindingsError(self._found, len(self._asked))
 

@@ -19,14 +19,16 @@ import pytest
 
 from seatrial.checks import MARKER, PROFILES, Check, InvalidMeasurementError, NotRunError, UnsupportedError
 from seatrial.errors import HarnessError, SeatrialError, UnmetRequirementError, UsageError
+from seatrial.expectations import Expectation
 from seatrial.load.host_lock import announce_holder
 from seatrial.plugin import OPTIONS
+from seatrial.pytest_expectations import check_ids, hold, list_entries, tell_pytest
 from seatrial.pytest_outcome import make_check_record
 from seatrial.pytest_scheduling import find_group, make_scheduler
-from seatrial.records import CapacityRecord, ErrorRecord, FloorRecord, LoadRecord, Record, RunResult
+from seatrial.records import CapacityRecord, CheckRecord, ErrorRecord, FloorRecord, LoadRecord, Record, RunResult
 from seatrial.registry import find_target
 from seatrial.settings import Settings, read_settings, runs_in_ci
-from seatrial.target import Deployment, claim_capabilities
+from seatrial.target import Deployment, claim_capabilities, find_version
 from seatrial.trial.directory import encode_record
 from seatrial.trial.trial import Choice, Trial, choose
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 FACTS = pytest.StashKey[dict[str, Any]]()
 DEFAULT_TARGETS = ("local",)
 _TOKEN = "seatrial_trial"  # noqa: S105 - a key of xdist's workerinput
+_ALL = "seatrial_all"
 # Fixtures that take a timed window themselves.
 _MEASURING = frozenset({"seatrial_load", "seatrial_capacity", "seatrial_floor"})
 # xdist's ways of handing out tests one by one or by file; `each` and `no` run them in pytest's own order.
@@ -56,6 +59,7 @@ class TrialSession:
         self._pending: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._named: tuple[str, ...] | None = None
+        self._collected: set[str] = set()
         self.result: RunResult | None = None
         self.problem = ""
 
@@ -66,7 +70,7 @@ class TrialSession:
 
     def check_choice(self) -> None:
         """Raise pytest.UsageError now for a wrong setting or target, rather than in the midst of collection."""
-        _ = self.choice
+        _ = self.choice, self._expected
 
     @cached_property
     def settings(self) -> Settings:
@@ -85,6 +89,14 @@ class TrialSession:
         try:
             choice = choose(self.settings.general.target, DEFAULT_TARGETS)
             return choice if self._named != () else dataclasses.replace(choice, named=())
+        except SeatrialError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    @cached_property
+    def _expected(self) -> dict[str, tuple[Expectation, ...]]:
+        """Entries of expected failures by target."""
+        try:
+            return list_entries(self.choice.targets, self.settings.expectations)
         except SeatrialError as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -208,10 +220,25 @@ class TrialSession:
             check = _check_of(item) or _own_check_of(item)
             record = make_check_record(check, target, item, call, report, self.facts_of(item))
             if record is not None:
-                self._keep(record)
+                self._keep(self._hold(record, item, call, report))
         if lines := _drain(self._pending):
             vars(report)["seatrial_records"] = lines
         return report
+
+    def _hold(
+        self, record: CheckRecord, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> CheckRecord:
+        """Hold a record against the entries of expected failures, and have pytest say the same of the test."""
+        name = record.target
+        error = call.excinfo.value if call.excinfo is not None else None
+
+        def version_of(package: str) -> str:
+            target = find_target(name)
+            return find_version(target, self.settings.for_target(target), self.trial.fleet.find(name), package)
+
+        held, ruling = hold(record, error, self.facts_of(item), self._expected.get(name, ()), version_of)
+        tell_pytest(report, record, ruling)
+        return held
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not self._is_worker:
@@ -220,8 +247,17 @@ class TrialSession:
             self._flush_lines()
             self._stop_without_records()
 
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Keep the ids of all checks, for what is left out later is known all the same."""
+        if _target_of(item):
+            self._collected.add((_check_of(item) or _own_check_of(item)).id)
+
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
         """Leave out what only a larger profile asks, and the suites that were not chosen."""
+        if not session.testsfailed:
+            self._check_expected(config, items)
         kept = [item for item in items if (check := _check_of(item)) is None or self._is_asked(item, check)]
         left_out = [item for item in items if item not in set(kept)]
         if left_out:
@@ -230,6 +266,26 @@ class TrialSession:
         if self._is_worker:
             # A worker takes the next target when it is done with one: begun last, the longest would be waited for alone.
             items.sort(key=_rank_of)
+
+    def _check_expected(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Ask nothing where an entry of expected failures is for no check."""
+        try:
+            check_ids(self.settings.expectations, self._collected, is_all=self._collects_all)
+        except SeatrialError as error:
+            if not self._is_worker:
+                raise pytest.UsageError(str(error)) from error
+            # What a worker raises here its controller does not show; what cannot be collected it does.
+            items.clear()
+            report = pytest.CollectReport("seatrial", "failed", str(error), [])
+            config.hook.pytest_collectreport(report=report)
+
+    @property
+    def _collects_all(self) -> bool:
+        """Whether pytest was given no tests in particular, so that all of a user's own are collected."""
+        if self._is_worker:
+            return bool(self._config.workerinput.get(_ALL))  # type: ignore[attr-defined]
+        given = self._config.args_source is pytest.Config.ArgsSource.ARGS
+        return not given and not self._config.getoption("lf", default=False)
 
     def _is_asked(self, item: pytest.Item, check: Check) -> bool:
         general = self.settings.general
@@ -273,6 +329,7 @@ class TrialSession:
         try:
             first = self._trial is None
             node.workerinput[_TOKEN] = self.trial.make_token()
+            node.workerinput[_ALL] = self._collects_all
             if first:
                 self.trial.record_lacking()
         except SeatrialError as error:

@@ -1,8 +1,9 @@
 """Settings, each with where it came from: default < pyproject.toml < environment < command line.
 
 `[tool.seatrial]` in pyproject.toml holds the general settings, `[tool.seatrial.targets.NAME]` those of a target,
-`[tool.seatrial.objectives]` what a deployment is asked to keep. In the environment, `SEATRIAL_MODEL` is `model`,
-`SEATRIAL_KUBERNETES_NODE_IMAGE` is `targets.kubernetes.node_image`, `SEATRIAL_OBJECTIVES_P99_MS` is `objectives.p99_ms`.
+`[tool.seatrial.objectives]` what a deployment is asked to keep, `[[tool.seatrial.expect.NAME]]` what a target is known to break.
+In the environment, `SEATRIAL_MODEL` is `model`, `SEATRIAL_KUBERNETES_NODE_IMAGE` is `targets.kubernetes.node_image`,
+`SEATRIAL_OBJECTIVES_P99_MS` is `objectives.p99_ms`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from msgspec import Meta
 
 from seatrial import registry
 from seatrial.errors import UsageError
+from seatrial.expectations import Expectation, read_entries
 from seatrial.load.objectives import Objectives
 from seatrial.suggestion import suggest
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "SEATRIAL_"
 _OBJECTIVES = "objectives."
+_EXPECT = "expect."
 # Set in the children of a trial and of its tests, and by the wrapper script; they configure nothing.
 _NOT_SETTINGS = frozenset({"SEATRIAL_TRIAL", "SEATRIAL_HELD_BY", "SEATRIAL_PYTHON", "SEATRIAL_VENV"})
 
@@ -89,6 +92,17 @@ class Settings:
         objectives: Objectives = _convert(values, Objectives, self, _OBJECTIVES)
         return objectives
 
+    @property
+    def expectations(self) -> dict[str, tuple[Expectation, ...]]:
+        """The user's entries of expected failures by target, checked."""
+        return {
+            path.removeprefix(_EXPECT): read_entries(
+                _parse_text(s.value, list), f"{s.source}, [[tool.seatrial.{path}]]"
+            )
+            for path, s in self.given.items()
+            if path.startswith(_EXPECT)
+        }
+
     def for_target(self, target: Target) -> Any:
         """The settings of a target, checked against its `settings_type`."""
         prefix = f"targets.{target.name}."
@@ -138,17 +152,20 @@ def runs_in_ci(environ: Mapping[str, str]) -> bool:
 
 def check_settings(settings: Settings) -> None:
     """Raise UsageError for the first setting that is unknown or of the wrong type."""
-    _ = settings.general, settings.objectives
+    _ = settings.general, settings.objectives, settings.expectations
     known = registry.names(registry.TARGETS_GROUP)
     for path, setting in settings.given.items():
         head, _, rest = path.partition(".")
-        if not rest or head in ("objectives", "expect"):
+        if not rest or head == "objectives":
             continue
-        name = rest.partition(".")[0]
-        if head != "targets" or name not in known:
-            wrong, right = (head, ["targets", "objectives"]) if head != "targets" else (name, known)
+        name = rest.partition(".")[0] if head == "targets" else rest
+        if head not in ("targets", "expect") or name not in known:
+            wrong, right = (
+                (name, known) if head in ("targets", "expect") else (head, ["targets", "objectives", "expect"])
+            )
             raise UsageError(f"{setting.source}: there is no setting {path!r}.{suggest(wrong, right)}")
-        settings.for_target(registry.find_target(name))
+        if head == "targets":
+            settings.for_target(registry.find_target(name))
 
 
 def _read_file(file: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -175,6 +176,28 @@ def claim_capabilities(target: Target, settings: Any) -> frozenset[str]:
     """
     narrow: Callable[[Any], frozenset[str]] | None = getattr(target, "narrow_capabilities", None)
     return frozenset(target.capabilities) if narrow is None else frozenset(narrow(settings))
+
+
+def find_version(target: Target, settings: Any, deployment: Deployment | None, package: str) -> str:
+    """Return the version of a package as a deployment runs it; empty where nobody can tell.
+
+    A deployment may have `versions`, by name. What it does not name is as installed here, unless the target has
+    `runs_installed(settings)` and denies it, as with a user's own image.
+    """
+    from packaging.utils import canonicalize_name
+
+    name = canonicalize_name(package)
+    told: Mapping[str, str] = getattr(deployment, "versions", {})
+    for known, version in told.items():
+        if canonicalize_name(known) == name:
+            return version
+    runs_installed: Callable[[Any], bool] | None = getattr(target, "runs_installed", None)
+    if runs_installed is not None and not runs_installed(settings):
+        return ""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def cancel_prepare(target: Target, context: DeployContext) -> None:

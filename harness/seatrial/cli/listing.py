@@ -87,4 +87,6 @@ def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _show(value: Any) -> str:
-    return f"({', '.join(map(str, value))})" if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_show(part)}' for key, part in value.items())}}}"
+    return f"({', '.join(map(_show, value))})" if isinstance(value, list) else str(value)
