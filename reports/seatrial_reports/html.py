@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from seatrial.checks import STATUS_MEANINGS
 from seatrial.errors import HarnessError, UnmetRequirementError
 from seatrial.records import RunResult, encode_run
 from seatrial_reports import capacities, floors, loads, ranking, statuses, summary, timeline
@@ -118,7 +119,7 @@ def _collect(run: RunResult) -> dict[str, Any]:
         "phases": timeline.list_phases(run),
         "settings": list(_flatten(run.settings)),
         "verdict_words": statuses.describe_verdict(run),
-        "meanings": statuses.CHECK_MEANINGS,
+        "meanings": STATUS_MEANINGS,
         "style": Markup(style),  # noqa: S704 - our own file
         "script": Markup(script),  # noqa: S704 - our own file
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
