@@ -14,6 +14,7 @@ from seatrial.checks import MARKER, Check, sort_by_group
 from seatrial.cli.run import without_pytest_environment
 from seatrial.errors import HarnessError
 from seatrial.records import Level
+from seatrial.trial.equality import EQUALITY, NOTES
 
 if TYPE_CHECKING:
     import pytest
@@ -23,13 +24,16 @@ NOT_ASKED_NAME = "not_asked.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCheck:
-    """A check, and the test that asks it."""
+    """A check, and the test that asks it; module and function are empty where the trial itself does, from its records."""
 
     check: Check
     suite: str
     module: str
     function: str
     notes: str
+
+
+BY_THE_TRIAL = KnownCheck(check=EQUALITY, suite="conformance", module="", function="", notes=NOTES)
 
 
 class NotAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +54,7 @@ class Catalogue:
 
 
 def collect_checks() -> Catalogue:
-    """Return the checks of the suites, as pytest finds them, and what the suites' own lists say is not asked.
+    """Return the checks of the suites, as pytest finds them, and the trial's own; and what the suites' lists say is not asked.
 
     Nothing is deployed.
 
@@ -68,9 +72,10 @@ def collect_checks() -> Catalogue:
         )
     if code != pytest.ExitCode.OK or not collector.found:
         raise HarnessError(f"the suites cannot be collected: {collector.problem or f'pytest ended with {code}'}")
+    found = {**collector.found, BY_THE_TRIAL.check.id: BY_THE_TRIAL}
     not_asked = {each.id: each for directory in sorted(collector.directories) for each in read_not_asked(directory)}
     return Catalogue(
-        checks=tuple(collector.found[each] for each in sort_by_group(sorted(collector.found))),
+        checks=tuple(found[each] for each in sort_by_group(sorted(found))),
         not_asked=tuple(not_asked[each] for each in sort_by_group(sorted(not_asked))),
     )
 

@@ -78,6 +78,8 @@ def render_check(known: KnownCheck) -> str:
     if known.notes:
         lines += ["", *textwrap.wrap(known.notes, _WIDTH)]
     alone = f"pytest --pyargs {known.module} -k {known.function} --target NAME --seatrial-profile {check.profile}"
+    if not known.function:
+        alone = f"seatrial run --target NAME,ANOTHER --profile {check.profile}"
     return "\n".join([*lines, "", f"alone    {alone}"]) + "\n"
 
 
