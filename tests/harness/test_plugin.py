@@ -312,8 +312,8 @@ def test_a_deployment_that_fails_is_an_error_with_its_fix(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert (run.verdict, run.exit_code) == ("error", 6)
     assert run.targets["toy"].errors[0].message == "the toy broke\nFix: glue it"
-    (same,) = (check for check in run.targets["inprocess"].checks if check.status != "pass")
-    assert (same.id, same.status) == ("R02", "not-run")
+    (same,) = (check for check in run.targets["inprocess"].checks if check.id == "R02")
+    assert same.status == "not-run"
     assert "fewer than two targets answered" in same.message
     assert run.targets["inprocess"].status == "partial"
 
