@@ -26,9 +26,9 @@ from seatrial.pytest_expectations import check_ids, hold, list_entries, tell_pyt
 from seatrial.pytest_outcome import make_check_record
 from seatrial.pytest_scheduling import find_group, make_scheduler
 from seatrial.records import CapacityRecord, CheckRecord, ErrorRecord, FloorRecord, LoadRecord, Record, RunResult
-from seatrial.registry import find_target
+from seatrial.registry import find_target, find_wire
 from seatrial.settings import Settings, read_settings, runs_in_ci
-from seatrial.target import Deployment, claim_capabilities, find_version
+from seatrial.target import Deployment, claim_capabilities, find_version, tell_wire
 from seatrial.trial.directory import encode_record
 from seatrial.trial.trial import Choice, Trial, choose
 
@@ -189,18 +189,24 @@ class TrialSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Do not ask what a target does not claim; that is known without deploying it."""
+        """Do not ask what a target does not claim, or cannot be asked over its wire; that is known without deploying it."""
         check = _check_of(item)
         target = _target_of(item)
-        if check is None or not target or not check.needs:
+        if check is None or not target:
             return
-        lacking = check.needs - self._read_capabilities(target)
+        lacking = check.needs - self._read_capabilities(target) if check.needs else None
         if lacking:
             pytest.skip(str(UnsupportedError(f"{target} does not claim {', '.join(sorted(lacking))}")))
+        if check.wires and (wire := self._tell_wire(target)):
+            _require_wire(check, target, wire)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Keep what is asked out of timed windows, other trials' too; a test that puts load on takes one itself."""
+        check, deployment = _check_of(item), getattr(item, "funcargs", {}).get("seatrial_deployment")
+        if check is not None and check.wires and deployment is not None:
+            # Some deployments tell their wire only when they are there.
+            _require_wire(check, _target_of(item), deployment.endpoint.wire)
         measures = not _MEASURING.isdisjoint(getattr(item, "fixturenames", ()))
         if self._trial is None or not _target_of(item) or measures:
             return (yield)
@@ -424,6 +430,11 @@ class TrialSession:
         target = find_target(name)
         return claim_capabilities(target, self.settings.for_target(target))
 
+    def _tell_wire(self, name: str) -> str:
+        """The wire that a target is asked over, with the settings that it has here; empty where only its deployment tells."""
+        target = find_target(name)
+        return tell_wire(target, self.settings.for_target(target))
+
     def _read_options(self) -> dict[str, Any]:
         option = self._config.option
         given = {setting: getattr(option, f"seatrial_{setting}", None) for _, setting, _ in OPTIONS}
@@ -446,6 +457,13 @@ def _drain(lines: queue.SimpleQueue[str]) -> list[str]:
 def _check_of(item: Any) -> Check | None:
     marker = item.get_closest_marker(MARKER)
     return marker.args[0] if marker is not None else None
+
+
+def _require_wire(check: Check, target: str, wire: str) -> None:
+    """Skip a check that cannot be asked over a wire."""
+    if not check.is_asked_over(find_wire(wire)):
+        ways = ", ".join(sorted(check.wires))
+        pytest.skip(str(UnsupportedError(f"{check.id} is asked over {ways}; {target} is asked over {wire}")))
 
 
 def _own_check_of(item: pytest.Item) -> Check:

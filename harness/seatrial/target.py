@@ -200,6 +200,14 @@ def find_version(target: Target, settings: Any, deployment: Deployment | None, p
         return ""
 
 
+def tell_wire(target: Target, settings: Any) -> str:
+    """Return the name of the wire that a target is asked over with these settings; empty where only its deployment tells.
+
+    A target may have `wire`, the name of its wire, and its settings a key `wire`, which comes first.
+    """
+    return str(getattr(settings, "wire", "") or getattr(target, "wire", ""))
+
+
 def cancel_prepare(target: Target, context: DeployContext) -> None:
     """Stop a `prepare` that is under way. A target whose `prepare` takes long may have `cancel(context)`."""
     cancel: Callable[[DeployContext], None] | None = getattr(target, "cancel", None)

@@ -16,11 +16,12 @@ from seatrial.load.host_lock import HostLock
 from seatrial.model import ModelDirectory
 from seatrial.model_source import ModelSource, build_model, find_model
 from seatrial.owner import Leftover, Owner, OwnerClient
-from seatrial.records import ModelRecord, NotRunRecord, Record, RunResult
+from seatrial.records import CheckRecord, ModelRecord, NotRunRecord, Record, RunResult
 from seatrial.requirement import Requirement
 from seatrial.settings import Setting, Settings
 from seatrial.target import DeployContext, Progress
 from seatrial.trial.directory import TrialDirectory, encode_record, new_run_id
+from seatrial.trial.equality import compare_targets
 from seatrial.trial.fleet import Berth, Fleet
 from seatrial.trial.report import finish_run
 
@@ -186,12 +187,20 @@ class Trial:
         self.take_down()
         leftovers: list[Leftover] = self._ownership.close() if isinstance(self._ownership, Owner) else []
         fix = "free some space, or choose another place with --out"
+        if not self.directory.problem:
+            self._compare_targets()
         if self.directory.problem:
             raise HarnessError(self.directory.problem, fix=fix)
         try:
             return finish_run(self, leftovers, command, broken_off, self._progress)
         except OSError as error:
             raise HarnessError(f"{self.directory.path / 'run.json'} cannot be written: {error}", fix=fix) from error
+
+    def _compare_targets(self) -> None:
+        """Record whether the targets gave the same answers."""
+        checks = [record for record in self.directory.read_records() if isinstance(record, CheckRecord)]
+        for record in compare_targets(checks, self.models[0].manifest, self.directory.path, self.choice.targets):
+            self.record(record)
 
     def _describe_model(self) -> ModelRecord:
         model = self.models[0]

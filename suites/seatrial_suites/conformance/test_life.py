@@ -36,6 +36,7 @@ _GRACE_S = 30.0
     profile="standard",
     sentence="After an update every answer is the new version's, at the address that it had before; and so on the way back.",
     source=f"{PART_E}, R06 and L01",
+    covers={"L01"},
 )
 def test_update_and_back(
     request: pytest.FixtureRequest,
@@ -71,6 +72,7 @@ def test_update_and_back(
     profile="standard",
     sentence="After SIGKILL and a restart, or by itself where the technology heals, every answer is right at the same address.",
     source=f"{PART_E}, L07 and F01",
+    covers={"F01"},
 )
 def test_kill_and_return(
     request: pytest.FixtureRequest,
