@@ -307,7 +307,7 @@ def test_a_bad_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_every_entry_that_is_shipped_is_for_a_check_that_there_is() -> None:
-    known = {each.check.id for each in collect_checks()}
+    known = {each.check.id for each in collect_checks().checks if each.function}
     assert list_suite_ids() == known >= {"R01", "B01"}
     targets = [registry.find_target(name) for name in registry.names(registry.TARGETS_GROUP)]
     shipped = {target.name: read_shipped(target) for target in targets}
