@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from seatrial.errors import ExitCode, SeatrialError
+from seatrial.model import LEARNED, UNSTEADY
 from seatrial.records import Level
 
 MARKER = "seatrial_check"
 Function = TypeVar("Function", bound=Callable[..., Any])
+Answers = Literal["own", "learned", "any"]
+"""What a check compares with: the model's own answers; those, or what the endpoint answers when it is asked alone; nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,7 @@ class Check:
         source: where that sentence comes from.
         needs: capabilities a target must claim to be asked; empty asks all.
         profile: the smallest profile that asks it.
+        answers: what it compares with.
     """
 
     id: str
@@ -34,6 +38,15 @@ class Check:
     source: str
     needs: frozenset[str] = frozenset()
     profile: str = "smoke"
+    answers: Answers = "learned"
+
+    def say_missing(self, golden: str) -> str:
+        """Return why a model whose golden answers are these (`Manifest.golden`) does not do for it; empty when it does."""
+        if self.answers == "own" and golden in {LEARNED, UNSTEADY}:
+            return "no golden cases: what is right is known from the model alone"
+        if self.answers != "any" and golden == UNSTEADY:
+            return "the same question, asked twice, had two answers: whether one is right cannot be told"
+        return ""
 
 
 class UnsupportedError(SeatrialError):
@@ -116,6 +129,7 @@ def check(
     source: str,
     needs: frozenset[str] | set[str] = frozenset(),
     profile: str = "smoke",
+    answers: Answers = "learned",
 ) -> Callable[[Function], Function]:
     """Mark a test function as a check; the plug-in records its outcome for the target it ran on."""
     import pytest
@@ -130,6 +144,7 @@ def check(
         source=source,
         needs=frozenset(needs),
         profile=profile,
+        answers=answers,
     )
     mark: Callable[[Function], Function] = getattr(pytest.mark, MARKER)(known)
     return mark
