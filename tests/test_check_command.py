@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import time
@@ -19,8 +20,11 @@ import msgspec
 import pytest
 
 from seatrial.check_result import CheckResult
+from seatrial.cli.check_order import CheckOptions, read_order
 from seatrial.endpoint import Endpoint
+from seatrial.errors import UsageError
 from seatrial.isolation import clean_environ
+from seatrial.load.address import resolve
 from seatrial.model import ModelDirectory, Resources
 from seatrial.owner import Owner
 from seatrial.target import DeployContext
@@ -293,12 +297,44 @@ def test_a_signature_that_cannot_be_learned_says_what_to_give(
     assert words in done.stderr
 
 
-def test_an_allowed_host_is_one_that_is_named(tmp_path: Path) -> None:
-    """Nobody can be reached there, so that the refusal is the network's."""
-    done = check(tmp_path, "http://240.0.0.1:9", *SMALL, "--allow-remote", "240.0.0.1", "-q")
+def test_an_allowed_host_is_one_that_is_named() -> None:
+    address = "http://192.0.2.1:9"
+    order = read_order(make_options(url=address, allowed=("192.0.2.1",)), {})
 
-    assert done.returncode == 3
-    assert "240.0.0.1:9" in done.stderr
+    assert (order.endpoint.address, order.endpoint.path) == (address, "remote")
+    with pytest.raises(UsageError, match="is not this machine") as refused:
+        read_order(make_options(url=address, allowed=("192.0.2.2",)), {})
+    assert refused.value.fix == "give --allow-remote 192.0.2.1 if it is yours"
+
+
+def test_a_name_that_leads_elsewhere_too_is_not_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client takes whichever of its addresses answers first."""
+    rows = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 9)) for each in ("127.0.0.1", "192.0.2.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+
+    with pytest.raises(UsageError, match=r"both.test \(192.0.2.1\) is not this machine"):
+        read_order(make_options(url="http://both.test:9"), {})
+    assert resolve("http://both.test:9").destination.host == "127.0.0.1", (
+        "load goes to the address that is this machine's"
+    )
+
+
+def make_options(**given: Any) -> CheckOptions:
+    options = CheckOptions(
+        url="http://127.0.0.1:9",
+        wire="v2",
+        model="",
+        name="double",
+        headers=(),
+        ca_file="",
+        profile="standard",
+        check_ids=(),
+        seed=1,
+        allowed=(),
+        out=None,
+        json_file="",
+    )
+    return replace(options, **given)
 
 
 def test_headers_of_another_endpoint_in_the_settings_are_not_sent(tmp_path: Path) -> None:
