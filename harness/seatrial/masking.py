@@ -6,10 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
-from seatrial.records import CheckRecord, ErrorRecord, Record
-
 MASK: Final = "***"
 _HARMLESS: Final = frozenset(
     {"accept", "accept-charset", "accept-encoding", "accept-language", "content-type", "host", "user-agent"}
@@ -32,16 +28,6 @@ def hide(text: str, secrets: Sequence[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, MASK)
     return text
-
-
-def hide_in_record(record: Record, secrets: Sequence[str]) -> Record:
-    """Return a record whose words have no secrets."""
-    if isinstance(record, CheckRecord):
-        return msgspec.structs.replace(record, message=hide(record.message, secrets))
-    if isinstance(record, ErrorRecord):
-        message, logs = hide(record.message, secrets), hide(record.logs, secrets)
-        return msgspec.structs.replace(record, message=message, logs=logs)
-    return record
 
 
 def mask_setting(path: str, value: Any) -> Any:

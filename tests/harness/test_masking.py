@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from seatrial.endpoint import Endpoint
 from seatrial.evidence import mask, show_sent
-from seatrial.masking import find_secrets, hide, hide_in_record, mask_command, mask_setting
+from seatrial.masking import find_secrets, hide, mask_command, mask_setting
 from seatrial.records import CheckRecord, ErrorRecord
+from seatrial.trial.hiding import hide_in_record
 
 HEADERS = {"Authorization": "Bearer abcdef123", "X-Mine": "four-and-more", "Accept": "application/json", "X-Short": "1"}
 SECRETS = find_secrets(HEADERS)

@@ -13,7 +13,7 @@ from typing import Any
 from seatrial import registry
 from seatrial.errors import HarnessError, SeatrialError, UsageError
 from seatrial.load.host_lock import HostLock
-from seatrial.masking import find_secrets, hide, hide_in_record, mask_setting
+from seatrial.masking import find_secrets, hide, mask_setting
 from seatrial.model import LEARNED, UNSTEADY, ModelDirectory
 from seatrial.model_source import ModelSource, build_model, find_model
 from seatrial.owner import Leftover, Owner, OwnerClient
@@ -23,6 +23,7 @@ from seatrial.settings import Setting, Settings
 from seatrial.target import DeployContext, Progress
 from seatrial.trial.directory import TrialDirectory, encode_record, new_run_id
 from seatrial.trial.fleet import Berth, Fleet
+from seatrial.trial.hiding import hide_in_record
 from seatrial.trial.report import finish_run
 
 
