@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from seatrial.errors import ExitCode, SeatrialError
+from seatrial.model import LEARNED, UNSTEADY
 from seatrial.records import CheckStatus, Level
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ STATUS_MEANINGS: Final[Mapping[CheckStatus, str]] = {
 }
 _OWN_ID = re.compile(f"[{''.join(GROUPS)}][0-9]{{2}}[a-z]?")
 Function = TypeVar("Function", bound=Callable[..., Any])
+Answers = Literal["own", "learned", "any"]
+"""What a check compares with: the model's own answers; those, or what the endpoint answers when it is asked alone; nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class Check:
         wires: names of wires (`v2`) or of framings (`http`) that it can be asked over; a wire is one of them when its name or its
             framing is. Empty is every wire.
         covers: ids of seatrial's list whose question this check asks along with its own.
+        answers: what it compares with.
     """
 
     id: str
@@ -71,6 +75,15 @@ class Check:
     since: str = FIRST_VERSION
     wires: frozenset[str] = frozenset()
     covers: frozenset[str] = frozenset()
+    answers: Answers = "learned"
+
+    def say_missing(self, golden: str) -> str:
+        """Return why a model whose golden answers are these (`Manifest.golden`) does not do for it; empty when it does."""
+        if self.answers == "own" and golden in {LEARNED, UNSTEADY}:
+            return "no golden cases: what is right is known from the model alone"
+        if self.answers != "any" and golden == UNSTEADY:
+            return "the same question, asked twice, had two answers: whether one is right cannot be told"
+        return ""
 
     def is_asked_over(self, wire: Wire) -> bool:
         """Whether it can be asked over a wire."""
@@ -177,6 +190,7 @@ def check(
     since: str = FIRST_VERSION,
     wires: frozenset[str] | set[str] = frozenset(),
     covers: frozenset[str] | set[str] = frozenset(),
+    answers: Answers = "learned",
 ) -> Callable[[Function], Function]:
     """Mark a test function as a check; the plug-in records its outcome for the target it ran on."""
     import pytest
@@ -194,6 +208,7 @@ def check(
         since=since,
         wires=frozenset(wires),
         covers=frozenset(covers),
+        answers=answers,
     )
     mark: Callable[[Function], Function] = getattr(pytest.mark, MARKER)(known)
     return mark

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from seatrial.endpoint import Endpoint
+from seatrial.masking import MASK
 
-MASK = "***"
 MOST_BYTES = 1000
 """Of a body or an answer that is shown."""
 _SECRETS = re.compile(
@@ -31,7 +32,7 @@ def show_sent(endpoint: Endpoint, sent: bytes) -> str:
     where = ["--unix-socket", parts.path] if parts.scheme == "unix" else []
     origin = "http://localhost" if parts.scheme == "unix" else f"{parts.scheme}://{parts.netloc}"
     headers: list[str] = []
-    for line in mask(head).decode("latin-1").split("\r\n")[1:]:
+    for line in mask(head, endpoint.headers).decode("latin-1").split("\r\n")[1:]:
         if line.partition(":")[0].lower() not in _CURLS_OWN:
             headers += ["-H", line]
     if b"content-type:" not in head.lower() and body:
@@ -52,10 +53,17 @@ def show_bytes(data: bytes) -> str:
     return f"{text} … ({len(data)} bytes)" if len(data) > MOST_BYTES else text
 
 
-def mask(data: bytes) -> bytes:
-    """Return a message with the values of headers masked that let somebody in."""
+def mask(data: bytes, names: Iterable[str] = ()) -> bytes:
+    """Return a message with the values of headers masked that let somebody in, and of those that are named."""
     head, separator, body = data.partition(b"\r\n\r\n")
-    return _SECRETS.sub(lambda found: found[1] + b": " + MASK.encode(), head) + separator + body
+    head = _SECRETS.sub(_mask_value, head)
+    for name in names:
+        head = re.sub(rb"(?im)^(" + re.escape(name.encode("latin-1")) + rb"):[^\r\n]*", _mask_value, head)
+    return head + separator + body
+
+
+def _mask_value(found: re.Match[bytes]) -> bytes:
+    return found[1] + b": " + MASK.encode()
 
 
 def _give_body(body: bytes) -> tuple[str, list[str]]:

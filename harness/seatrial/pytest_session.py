@@ -189,7 +189,10 @@ class TrialSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Do not ask what a target does not claim, or cannot be asked over its wire; that is known without deploying it."""
+        """Do not ask what a target does not claim, or cannot be asked over its wire, nor what cannot be compared.
+
+        All that is known without deploying it.
+        """
         check = _check_of(item)
         target = _target_of(item)
         if check is None or not target:
@@ -199,6 +202,9 @@ class TrialSession:
             pytest.skip(str(UnsupportedError(f"{target} does not claim {', '.join(sorted(lacking))}")))
         if check.wires and (wire := self._tell_wire(target)):
             _require_wire(check, target, wire)
+        # Without a trial, as under --setup-plan, nothing is asked.
+        if self._trial is not None and (why := check.say_missing(self._trial.models[0].manifest.golden)):
+            raise NotRunError(why, fix="give --model DIR, a directory as `seatrial build NAME DIR` writes")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -226,7 +232,7 @@ class TrialSession:
             check = _check_of(item) or _own_check_of(item)
             record = make_check_record(check, target, item, call, report, self.facts_of(item))
             if record is not None:
-                self._keep(self._hold(record, item, call, report))
+                self.trial.record(self._hold(record, item, call, report))
         if lines := _drain(self._pending):
             vars(report)["seatrial_records"] = lines
         return report
@@ -297,7 +303,10 @@ class TrialSession:
         general = self.settings.general
         if item.get_closest_marker("seatrial_objectives") and not self.settings.objectives.given:
             return False
-        in_profile = PROFILES.index(check.profile) <= PROFILES.index(general.profile)
+        if general.check:
+            in_profile = check.id in general.check
+        else:
+            in_profile = PROFILES.index(check.profile) <= PROFILES.index(general.profile)
         return in_profile and (general.suite == "all" or item.get_closest_marker(general.suite) is not None)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -401,11 +410,8 @@ class TrialSession:
         return Trial.attach(token, record=self._keep, progress=lambda _line: None)
 
     def _keep(self, record: Record) -> None:
-        """Workers send records with their next report; the controller writes at once."""
-        if self._is_worker:
-            self._pending.put(encode_record(record))
-        else:
-            self.trial.record(record)
+        """A worker sends records with its next report."""
+        self._pending.put(encode_record(record))
 
     def _say(self, line: str) -> None:
         """Take a line of progress, from any thread; pytest's own output is written by the main thread only."""

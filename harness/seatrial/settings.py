@@ -22,6 +22,7 @@ from seatrial import registry
 from seatrial.errors import UsageError
 from seatrial.expectations import Expectation, read_entries
 from seatrial.load.objectives import Objectives
+from seatrial.masking import mask_setting
 from seatrial.suggestion import suggest
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class General(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     target: Annotated[list[str], Meta(description="targets to deploy to: names, all, !name")] = []
     profile: Annotated[Literal["smoke", "standard", "nightly"], Meta(description="how much is asked")] = "smoke"
     suite: Annotated[Literal["all", "conformance", "benchmark"], Meta(description="which suites are asked")] = "all"
+    check: Annotated[
+        list[str], Meta(description="ids of the checks to ask, whatever their profile; none: those of the profile")
+    ] = []
     allow_remote: Annotated[
         list[str], Meta(description="hosts besides this machine that load and faults may go to")
     ] = []
@@ -117,14 +121,19 @@ class Settings:
         return Settings({**self.given, **{path: Setting(value, source) for path, value in values.items()}})
 
     def list_all(self) -> list[tuple[str, Any, str]]:
-        """Return (path, value, source) of every general setting and objective, and of every target setting that was given."""
+        """Return (path, value, source) of every general setting and objective, and of every target setting that was given.
+
+        Of headers only the names are returned.
+        """
         known = msgspec.structs.asdict(self.general) | {
             f"{_OBJECTIVES}{name}": value for name, value in msgspec.structs.asdict(self.objectives).items()
         }
         rows = [
             (path, value, self.given[path].source if path in self.given else "default") for path, value in known.items()
         ]
-        return rows + [(path, s.value, s.source) for path, s in sorted(self.given.items()) if path not in known]
+        return rows + [
+            (path, mask_setting(path, s.value), s.source) for path, s in sorted(self.given.items()) if path not in known
+        ]
 
 
 def read_settings(directory: Path, environ: Mapping[str, str]) -> Settings:
@@ -197,7 +206,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
         word = name.removeprefix(ENVIRONMENT_PREFIX).lower()
         target = next((t for t in targets if word.startswith(f"{t.replace('-', '_')}_")), None)
         if word in general:
-            found[word] = (text.split(",") if word in {"target", "allow_remote"} else text, name)
+            found[word] = (text.split(",") if word in {"target", "check", "allow_remote"} else text, name)
         elif target is not None:
             found[f"targets.{target}.{word[len(target) + 1 :]}"] = (text, name)
         elif word in objectives:

@@ -26,6 +26,7 @@ COMMANDS = (
     "schema",
     "explain",
     "report",
+    "check",
     "load",
     "calibrate",
     "test",

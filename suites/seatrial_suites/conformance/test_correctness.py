@@ -24,6 +24,7 @@ _MAX_BATCH_CASES = 16
     "golden cases",
     sentence="Every golden case gets the model's own answer, within the tolerance of its manifest.",
     source=f"{PART_E}, R01",
+    answers="own",
 )
 def test_golden_cases(
     seatrial_deployment: Deployment,

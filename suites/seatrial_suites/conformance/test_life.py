@@ -115,6 +115,7 @@ def test_kill_and_return(
     profile="standard",
     sentence="CPU seconds and memory of the deployment are known, and grow with work.",
     source=f"{PART_E}, O03",
+    answers="any",
 )
 def test_usage(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     before = seatrial_deployment.measure_usage()
@@ -139,6 +140,7 @@ def test_usage(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) 
     needs={"limits"},
     sentence="The CPU and memory limits that the model asks for are those that the deployment sees from inside.",
     source="seatrial's README, What is compared",
+    answers="any",
 )
 def test_limits(
     seatrial_deployment: Deployment, seatrial_model: ModelDirectory, seatrial_facts: dict[str, Any]
