@@ -7,15 +7,17 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seatrial.cli.app import app
-from seatrial.cli.catalogue import KnownCheck, collect_checks
 from seatrial.cli.options import AsJson
 from seatrial.errors import UsageError
 from seatrial.suggestion import suggest
+
+if TYPE_CHECKING:
+    from seatrial.cli.catalogue import KnownCheck
 
 _WIDTH = 100
 
@@ -37,6 +39,8 @@ def explain(
     """
     if document and (check or as_json):
         raise UsageError("--document tells of every check, in Markdown", fix="leave out the id, and --json")
+    from seatrial.cli.catalogue import collect_checks
+
     catalogue = collect_checks()
     known: Sequence[KnownCheck] = catalogue.checks
     if check:
