@@ -37,7 +37,8 @@ def show_sent(endpoint: Endpoint, sent: bytes) -> str:
     if b"content-type:" not in head.lower() and body:
         headers += ["-H", "Content-Type:"]  # curl would name one of its own.
     source, data = _give_body(body)
-    return source + shlex.join(["curl", "-i", "-X", method, *where, *headers, *data, origin + target])
+    url = _give_target(origin, target)
+    return source + shlex.join(["curl", "-i", "-X", method, *where, *headers, *data, *url])
 
 
 def show_received(received: bytes) -> str:
@@ -56,6 +57,13 @@ def mask(data: bytes) -> bytes:
     """Return a message with the values of headers masked that let somebody in."""
     head, separator, body = data.partition(b"\r\n\r\n")
     return _SECRETS.sub(lambda found: found[1] + b": " + MASK.encode(), head) + separator + body
+
+
+def _give_target(origin: str, target: str) -> list[str]:
+    """Return curl's words for a request target, which curl would otherwise make one of its own liking of."""
+    if not target.startswith("/"):
+        return ["--request-target", target, origin]
+    return ["--path-as-is", origin + target] if "/." in target else [origin + target]
 
 
 def _give_body(body: bytes) -> tuple[str, list[str]]:
