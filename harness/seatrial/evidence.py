@@ -63,7 +63,7 @@ def _give_target(origin: str, target: str) -> list[str]:
     """Return curl's words for a request target, which curl would otherwise make one of its own liking of."""
     if not target.startswith("/"):
         return ["--request-target", target, origin]
-    return ["--path-as-is", origin + target] if "/." in target else [origin + target]
+    return ["--path-as-is", origin + target] if "/." in target or "%2e" in target.lower() else [origin + target]
 
 
 def _give_body(body: bytes) -> tuple[str, list[str]]:

@@ -27,6 +27,7 @@ Capability = Literal[
     "page",
     "scale",
     "network-floor",
+    "auth",
 ]
 
 
