@@ -219,6 +219,15 @@ def open_floor(deployment: Deployment) -> AbstractContextManager[NetworkFloor]:
     return opener()
 
 
+def find_endpoint(deployment: Deployment, wire: str) -> Endpoint | None:
+    """Return where a deployment is asked over this wire; None when it does not speak it.
+
+    One that speaks other protocols besides its endpoint's has `further_endpoints`, a tuple.
+    """
+    further: tuple[Endpoint, ...] = getattr(deployment, "further_endpoints", ())
+    return next((each for each in (deployment.endpoint, *further) if each.wire == wire), None)
+
+
 def quiet(deployment: Deployment) -> AbstractContextManager[None]:
     """Keep a deployment from using the machine during the block, while another is measured.
 
