@@ -38,7 +38,8 @@ def show_sent(endpoint: Endpoint, sent: bytes) -> str:
     if b"content-type:" not in head.lower() and body:
         headers += ["-H", "Content-Type:"]  # curl would name one of its own.
     source, data = _give_body(body)
-    return source + shlex.join(["curl", "-i", "-X", method, *where, *headers, *data, origin + target])
+    url = _give_target(origin, target)
+    return source + shlex.join(["curl", "-i", "-X", method, *where, *headers, *data, *url])
 
 
 def show_received(received: bytes) -> str:
@@ -64,6 +65,13 @@ def mask(data: bytes, names: Iterable[str] = ()) -> bytes:
 
 def _mask_value(found: re.Match[bytes]) -> bytes:
     return found[1] + b": " + MASK.encode()
+
+
+def _give_target(origin: str, target: str) -> list[str]:
+    """Return curl's words for a request target, which curl would otherwise make one of its own liking of."""
+    if not target.startswith("/"):
+        return ["--request-target", target, origin]
+    return ["--path-as-is", origin + target] if "/." in target or "%2e" in target.lower() else [origin + target]
 
 
 def _give_body(body: bytes) -> tuple[str, list[str]]:

@@ -28,6 +28,7 @@ Capability = Literal[
     "page",
     "scale",
     "network-floor",
+    "auth",
 ]
 
 
@@ -247,6 +248,15 @@ def open_floor(deployment: Deployment) -> AbstractContextManager[NetworkFloor]:
             f"{deployment.endpoint.address} has no floor that its network path could be held against"
         )
     return opener()
+
+
+def find_endpoint(deployment: Deployment, wire: str) -> Endpoint | None:
+    """Return where a deployment is asked over this wire; None when it does not speak it.
+
+    One that speaks other protocols besides its endpoint's has `further_endpoints`, a tuple.
+    """
+    further: tuple[Endpoint, ...] = getattr(deployment, "further_endpoints", ())
+    return next((each for each in (deployment.endpoint, *further) if each.wire == wire), None)
 
 
 def quiet(deployment: Deployment) -> AbstractContextManager[None]:
