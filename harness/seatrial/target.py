@@ -27,6 +27,7 @@ Capability = Literal[
     "page",
     "scale",
     "network-floor",
+    "ready-probe",
 ]
 
 
@@ -68,11 +69,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopReport:
-    """How a graceful stop went: seconds until it was gone, and whether it went by itself within the grace time."""
+    """How a graceful stop went: seconds until it was gone, and whether it went by itself within the grace time.
+
+    `asked_at_s`, on the clock of `time.monotonic`, is a moment right before it was asked to go; None: when `stop` was called.
+    """
 
     stopped_s: float
     graceful: bool
     exit_code: int | None = None
+    asked_at_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +221,37 @@ def open_floor(deployment: Deployment) -> AbstractContextManager[NetworkFloor]:
             f"{deployment.endpoint.address} has no floor that its network path could be held against"
         )
     return opener()
+
+
+def probe_ready(deployment: Deployment) -> bool:
+    """Tell whether a deployment says, now, that it is ready. One that claims `ready-probe` has `is_ready()`.
+
+    It asks what `wait_ready` asks, once, and may be called at any time of the deployment's life.
+
+    Raises:
+        UnsupportedError: it has none.
+    """
+    from seatrial.checks import UnsupportedError
+
+    probe: Callable[[], bool] | None = getattr(deployment, "is_ready", None)
+    if probe is None:
+        raise UnsupportedError(f"{deployment.endpoint.address} cannot be asked at any time whether it is ready")
+    return probe()
+
+
+def scale(deployment: Deployment, replicas: int) -> None:
+    """Have a deployment run so many instances; return when they are ready. One that claims `scale` has `scale(replicas)`.
+
+    Raises:
+        UnsupportedError: it has none.
+        DeploymentError: they do not get ready.
+    """
+    from seatrial.checks import UnsupportedError
+
+    to: Callable[[int], None] | None = getattr(deployment, "scale", None)
+    if to is None:
+        raise UnsupportedError(f"{deployment.endpoint.address} cannot be scaled")
+    to(replicas)
 
 
 def quiet(deployment: Deployment) -> AbstractContextManager[None]:
