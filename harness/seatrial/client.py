@@ -38,6 +38,8 @@ class Client:
             question is then asked once more on a new connection, as RFC 9112, section 9.3.1 allows for what is safe to
             repeat, which a prediction is.
         sent: the bytes of the last question; of an exchange in two steps those of the first.
+        sent_at_s: when the last question's first bytes were out, on the clock of `time.monotonic`; None when none ever were, so
+            that nobody can have answered it.
         received: the first bytes that came back, `KEPT_BYTES` at most.
     """
 
@@ -50,6 +52,7 @@ class Client:
         self._heard = False
         self.stale_connections = 0
         self.sent = self.received = b""
+        self.sent_at_s: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -79,6 +82,7 @@ class Client:
     def _ask(self, start: Callable[[Exchange], bytes], timeout_s: float) -> Answer | Refusal:
         deadline = time.monotonic() + timeout_s
         kept = self._socket is not None
+        self.sent_at_s = None
         try:
             return self._ask_once(start, deadline)
         except TimeoutError as error:
@@ -130,6 +134,7 @@ class Client:
             self._socket = connect(self._endpoint, max(0.001, deadline - time.monotonic()))
         self._socket.settimeout(max(0.001, deadline - time.monotonic()))
         self._socket.sendall(data)
+        self.sent_at_s = self.sent_at_s or time.monotonic()
         return self._socket
 
 

@@ -15,6 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from seatrial.client import Client
     from seatrial.endpoint import Endpoint
+    from seatrial.history import History
     from seatrial.model import ModelDirectory
     from seatrial.pytest_session import TrialSession
     from seatrial.records import CapacityRecord, FloorRecord, LoadRecord
@@ -200,3 +201,19 @@ def seatrial_answers(
 def seatrial_facts(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Figures that a check found, for its record: assign to keys."""
     return find_session(request.config).facts_of(request.node)
+
+
+@pytest.fixture
+def seatrial_history(
+    request: pytest.FixtureRequest, seatrial_target: str, seatrial_facts: dict[str, Any]
+) -> Callable[[str, History], None]:
+    """Leave a history in the trial's directory, under the id of a check: `seatrial_history("F01", history)`.
+
+    Where it is, and how many of its requests had which outcome, goes into the facts of the check.
+    """
+
+    def leave(check_id: str, history: History) -> None:
+        path = find_session(request.config).trial.directory.keep_history(seatrial_target, check_id, history)
+        seatrial_facts.update(history=path, **history.count())
+
+    return leave

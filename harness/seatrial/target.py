@@ -70,11 +70,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopReport:
-    """How a graceful stop went: seconds until it was gone, and whether it went by itself within the grace time."""
+    """How a graceful stop went: seconds until it was gone, and whether it went by itself within the grace time.
+
+    `asked_at_s`, on the clock of `time.monotonic`, is a moment right before it was asked to go; None: when `stop` was called.
+    """
 
     stopped_s: float
     graceful: bool
     exit_code: int | None = None
+    asked_at_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

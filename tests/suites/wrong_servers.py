@@ -21,7 +21,7 @@ from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, cho
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
 from seatrial_fixtures.wrong.security import AUTHORIZATION
 from seatrial_fixtures.wrong.speech import SPEECHES
-from seatrial_suites.conformance import asking, lives, test_protocol_sagemaker
+from seatrial_suites.conformance import asking, lives, test_protocol_sagemaker, traffic
 
 READY_PATHS = {"v2": "/v2/health/ready", "sagemaker": "/ping", "mlflow": "/ping"}
 REAL = Fidelity(real=("a specimen",))
@@ -41,6 +41,9 @@ class ThreadDeployment:
 
     def wait_ready(self, timeout_s: float) -> None:
         pass
+
+    def is_ready(self) -> bool:
+        return True
 
     def update(self, model: ModelDirectory) -> None:
         raise NotImplementedError
@@ -126,5 +129,7 @@ for family in load_families().values():
 
 # What is waited for here never comes, or at once.
 asking.ANSWER_TIMEOUT_S = test_protocol_sagemaker.PING_TIMEOUT_S = 1.0
+traffic.QUESTION_TIMEOUT_S = 1.0
+lives.GRACE_S = 5.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0

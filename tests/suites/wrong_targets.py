@@ -27,7 +27,7 @@ from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 from seatrial_fixtures.specimens.process import serve
 from seatrial_fixtures.targets.inprocess import _answers
 from seatrial_suites.benchmark import runs
-from seatrial_suites.conformance import asking, lives
+from seatrial_suites.conformance import asking, lives, traffic
 
 SERVER = Path(__file__).with_name("wrong_floor.py")
 ALL: frozenset[Capability] = frozenset({"batch", "update", "kill", "usage", "limits", "drain", "version-in-answer"})
@@ -198,6 +198,7 @@ for kind in ("slips", "mixes-up", "caches", "slow", "remembers"):
 
 # What is waited for here never comes, or at once.
 asking.ANSWER_TIMEOUT_S = 1.0
+traffic.QUESTION_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
 # An overload shows from a hundred requests on.

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from seatrial.errors import SeatrialError
+from seatrial.history import History
 from seatrial.records import (
     CapacityRecord,
     CheckRecord,
@@ -63,7 +64,7 @@ def decode_record(line: str | bytes) -> Record:
 
 @dataclass(frozen=True)
 class TrialDirectory:
-    """`run.json`, `records.jsonl`, `answers/`, `logs/`, `models/` and the reports, below one directory.
+    """`run.json`, `records.jsonl`, `answers/`, `logs/`, `samples/`, `histories/`, `models/` and the reports, below one directory.
 
     A record is on disk when `append` returns, so a killed run keeps what it had.
     """
@@ -120,6 +121,13 @@ class TrialDirectory:
         for line in self.records_path.read_bytes().splitlines(keepends=True):
             if line.endswith(b"\n"):
                 yield decode_record(line)
+
+    def keep_history(self, target: str, check_id: str, history: History) -> str:
+        """Write what was asked of a target for a check; return the file's path below this directory."""
+        (self.path / "histories").mkdir(exist_ok=True)
+        name = f"histories/{target}-{check_id}.jsonl"
+        (self.path / name).write_bytes(history.encode())
+        return name
 
     def write(self, name: str, data: bytes) -> Path:
         """Write a file by way of a neighbour, so that it is whole or not there."""

@@ -90,13 +90,14 @@ def describe_wrong(wrong: list[str], model: ModelDirectory) -> str:
 def is_told_apart(first: ModelDirectory, second: ModelDirectory) -> bool:
     """Whether one of the golden cases shows which of two versions answered: the same inputs, another answer."""
     return any(
-        _have_same_inputs(one, other) and not compare(other.outputs, one.outputs, second.manifest).right
+        have_same_inputs(one, other) and not compare(other.outputs, one.outputs, second.manifest).right
         for one in first.cases
         for other in second.cases
     )
 
 
-def _have_same_inputs(one: Case, other: Case) -> bool:
+def have_same_inputs(one: Case, other: Case) -> bool:
+    """Whether two cases ask the same."""
     return one.inputs.keys() == other.inputs.keys() and all(
         array.dtype == other.inputs[name].dtype
         and array.shape == other.inputs[name].shape

@@ -11,6 +11,8 @@ from seatrial.target import Deployment
 from seatrial.wire import Answer
 from seatrial_suites.conformance.asking import NoAnswer, ask, ask_cases
 
+GRACE_S = 30.0
+"""From SIGTERM to SIGKILL."""
 SILENCE_WAIT_S = 10.0
 """A port proxy, or a service's list of what to forward to, lags behind."""
 NEW_LIFE_WAIT_S = 10.0

@@ -23,10 +23,19 @@ from seatrial_suites.conformance.asking import (
     is_told_apart,
 )
 from seatrial_suites.conformance.claims import read_claims
+from seatrial_suites.conformance.histories import (
+    count_in_flight,
+    describe_requests,
+    find_abandoned,
+    find_dropped,
+    find_wrong,
+    require_none,
+)
+from seatrial_suites.conformance.traffic import KeepHistory, Traffic
 
 pytestmark = pytest.mark.conformance
 _READY_TIMEOUT_S = 180.0
-_GRACE_S = 30.0
+_CLIENTS = 8
 
 
 @check(
@@ -159,22 +168,45 @@ def test_limits(
 
 @check(
     "L03",
-    "stopped, it goes within its grace time",
+    "stopped under load, it answers what it was sent and goes",
     needs={"drain"},
     profile="standard",
-    sentence="On SIGTERM the deployment ends by itself within the grace time; started again, it answers right.",
+    sentence="On SIGTERM, every question sent before is answered right, later ones are answered, refused or closed, and the "
+    "deployment ends by itself within the grace time; started again, it answers right.",
     source=f"{PART_E}, L03",
 )
-def test_stop_and_return(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
-    """A stop that had no effect fails: between stop and restart nothing may answer."""
+def test_stop_and_return(
+    seatrial_deployment: Deployment, seatrial_history: KeepHistory, seatrial_facts: dict[str, Any]
+) -> None:
+    """Clients that ask again as soon as they are answered have a question under way at any time.
+
+    A stop that had no effect fails: between stop and restart nothing may answer.
+    """
     model, silence = seatrial_deployment.model, lives.Silence(seatrial_deployment)
-    report = seatrial_deployment.stop(_GRACE_S)
-    seatrial_facts.update(stopped_s=report.stopped_s, graceful=report.graceful, exit_code=report.exit_code)
+    with Traffic(seatrial_deployment, kept=_CLIENTS) as traffic:
+        traffic.wait_answered()
+        called_at_s = time.monotonic()
+        report = seatrial_deployment.stop(lives.GRACE_S)
+        stop_s = traffic.mark("stop", report.asked_at_s or called_at_s)
+        traffic.mark("stopped")
+    history = traffic.history
+    seatrial_history("L03", history)
+    seatrial_facts.update(
+        stopped_s=report.stopped_s,
+        graceful=report.graceful,
+        exit_code=report.exit_code,
+        in_flight=count_in_flight(history, stop_s),
+    )
     assert silence.wait(), "stopped, and not restarted, it still answers"
     seatrial_deployment.restart()
     seatrial_deployment.wait_ready(_READY_TIMEOUT_S)
     wrong = ask_cases(seatrial_deployment, model, seatrial_facts)
-    assert report.graceful, f"it had to be killed after {_GRACE_S:g} s"
+    assert report.graceful, f"it had to be killed after {lives.GRACE_S:g} s"
+    require_none(
+        describe_requests("were answered wrong", find_wrong(history), history),
+        describe_requests("were sent before the stop and not answered", find_dropped(history, stop_s), history),
+        describe_requests("were sent after the stop and left without an end", find_abandoned(history, stop_s), history),
+    )
     assert not wrong, describe_wrong(wrong, model)
 
 
