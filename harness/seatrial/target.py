@@ -27,7 +27,9 @@ Capability = Literal[
     "page",
     "scale",
     "network-floor",
+    "model-directory",
 ]
+"""What can be asked of a target; `model-directory`: it loads the model directory that the trial gives it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,15 @@ def claim_capabilities(target: Target, settings: Any) -> frozenset[str]:
     """
     narrow: Callable[[Any], frozenset[str]] | None = getattr(target, "narrow_capabilities", None)
     return frozenset(target.capabilities) if narrow is None else frozenset(narrow(settings))
+
+
+def choose_settings_beside(target: Target, settings: Any) -> Any:
+    """Return the settings with which another deployment can be up at the same time.
+
+    A target whose settings can name what only one can have, a port of this machine, has `settle_beside(settings)`.
+    """
+    settle: Callable[[Any], Any] | None = getattr(target, "settle_beside", None)
+    return settings if settle is None else settle(settings)
 
 
 def cancel_prepare(target: Target, context: DeployContext) -> None:

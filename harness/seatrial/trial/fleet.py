@@ -102,6 +102,10 @@ class Fleet:
             idle()
         return future.result()
 
+    def find_berth(self, name: str) -> Berth:
+        """Return a target that can run here, with what it needs to deploy."""
+        return self._berths[name]
+
     def release(self, name: str) -> None:
         """Begin to take a target down; `close` waits for it."""
         with self._lock:
