@@ -51,7 +51,7 @@ def load_predictor(directory: Path) -> tuple[dict[str, Any], Predict]:
 
 def _check_files(directory: Path, manifest: Mapping[str, Any]) -> None:
     """Refuse what is not as it was written: half a file may well load, and then answers wrong."""
-    for name, digest in manifest["files"].items():
+    for name, digest in manifest.get("files", {}).items():
         if not name.startswith(_LOADED):
             continue
         file, what = directory / name, f"model {manifest['name']} {manifest['version']} does not load"

@@ -28,8 +28,14 @@ Capability = Literal[
     "scale",
     "network-floor",
     "model-directory",
+    "logs",
+    "metrics",
 ]
-"""What can be asked of a target; `model-directory`: it loads the model directory that the trial gives it."""
+"""What can be asked of a target.
+
+`model-directory`: it loads the model directory that the trial gives it. `logs`: `read_logs` has what the server writes.
+`metrics`: GET /metrics at its address gives counters in Prometheus' text format, of all its instances.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

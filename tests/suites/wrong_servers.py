@@ -22,7 +22,7 @@ from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
 from seatrial_fixtures.wrong.speech import SPEECHES
-from seatrial_suites.conformance import asking, lives, test_faults
+from seatrial_suites.conformance import asking, lives, logs, test_faults
 
 READY_PATHS = {"v2": "/v2/health/ready", "sagemaker": "/ping", "mlflow": "/ping"}
 REAL = Fidelity(real=("a specimen",))
@@ -59,7 +59,7 @@ class ThreadDeployment:
         raise NotImplementedError
 
     def read_logs(self, lines: int = 200) -> str:
-        return ""
+        return "\n".join([*self.server.lines][-lines:])
 
     def measure_usage(self) -> Usage:
         return Usage()
@@ -131,4 +131,5 @@ for family in load_families().values():
 asking.ANSWER_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
+logs.LOG_WAIT_S = 0.5
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
