@@ -30,11 +30,17 @@ Capability = Literal[
     "model-directory",
     "logs",
     "metrics",
+    "connections",
+    "descriptors",
+    "privileges",
+    "store",
 ]
 """What can be asked of a target.
 
 `model-directory`: it loads the model directory that the trial gives it. `logs`: `read_logs` has what the server writes.
 `metrics`: GET /metrics at its address gives counters in Prometheus' text format, of all its instances.
+`connections`, `descriptors`, `privileges`, `store`: the deployment has what `ShowsConnections`, `CountsDescriptors`,
+`ShowsPrivileges` or `LeansOnStore` says.
 """
 
 
@@ -154,6 +160,67 @@ class Deployment(Protocol):
 
     def undeploy(self) -> None:
         """Take everything away that was created for it. May be called twice, and at any point of its life."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """The other end of a connection that a deployment opened itself; `state` as the kernel names it."""
+
+    address: str
+    port: int
+    state: str
+
+
+@runtime_checkable
+class ShowsConnections(Protocol):
+    """A deployment that claims `connections`."""
+
+    def list_peers(self) -> Sequence[Peer]:
+        """Return whom its processes are connected to now, without those who connected to it."""
+
+
+@runtime_checkable
+class CountsDescriptors(Protocol):
+    """A deployment that claims `descriptors`."""
+
+    def count_descriptors(self) -> int:
+        """Return how many file descriptors its processes have open, all together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privileges:
+    """What the first process of a deployment may do: /proc/1/status, proc_pid_status(5).
+
+    Args:
+        uid: the effective user, in its own namespace.
+        capabilities: the effective set, as a bit mask.
+        no_new_privileges: whether nothing it executes can gain any.
+        seccomp: 0 no filter, 1 strict, 2 filter.
+    """
+
+    uid: int
+    capabilities: int
+    no_new_privileges: bool
+    seccomp: int
+
+
+@runtime_checkable
+class ShowsPrivileges(Protocol):
+    """A deployment that claims `privileges`."""
+
+    def read_privileges(self) -> Privileges:
+        """Read them from inside."""
+
+
+@runtime_checkable
+class LeansOnStore(Protocol):
+    """A deployment that claims `store`: it takes its model from a server of the deployment's own."""
+
+    def stop_store(self) -> None:
+        """Let the store be gone; what it holds stays."""
+
+    def start_store(self) -> None:
+        """Bring it back, at the same address, and wait until it answers; nothing where it runs."""
 
 
 class Target(Protocol):

@@ -32,6 +32,7 @@ WRONG = {
     "stops-nothing": ("L03", "stopped, and not restarted, it still answers"),
     "uses-nothing": ("O03", "CPU time stayed at 1.0 s"),
     "limits-otherwise": ("O04", "2147483648 bytes, 1073741824 were asked for"),
+    "runs-as-root": ("X04", "its first process is root's"),
 }
 RIGHT = ("right", "heals-unseen", "nameless-unclaimed")
 
@@ -40,7 +41,7 @@ RIGHT = ("right", "heals-unseen", "nameless-unclaimed")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, CheckRecord]]:
     """One trial over all specimens: the checks of each, by id."""
     directory = tmp_path_factory.mktemp("specimens")
-    names = ",".join([*RIGHT, *WRONG])
+    names = ",".join([*RIGHT, *WRONG, "runs-as-nobody"])
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_targets"]
     env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
     env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
@@ -88,8 +89,13 @@ def test_what_is_right_is_green(asked: dict[str, dict[str, CheckRecord]], name: 
 
 def test_every_check_has_a_specimen(asked: dict[str, dict[str, CheckRecord]]) -> None:
     over_http = {check_id for family in load_families().values() for each in family.values() for check_id in each.trips}
-    assert {check_id for check_id, _ in WRONG.values()} == CHECKS
-    assert set(asked["right"]) == CHECKS | over_http
+    over_frames = {check_id for check_id, _ in WRONG.values()}
+    assert over_frames == CHECKS | {"X04"}
+    assert set(asked["right"]) == over_frames | over_http
+
+
+def test_who_has_no_privileges_is_green(asked: dict[str, dict[str, CheckRecord]]) -> None:
+    assert asked["runs-as-nobody"]["X04"].status == "pass"
 
 
 def test_a_recovery_that_no_question_noticed_is_told_from_one_that_was_seen(

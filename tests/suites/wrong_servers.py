@@ -21,8 +21,9 @@ from seatrial.target import DeployContext, Deployment, Fidelity, Limits, StopRep
 from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
+from seatrial_fixtures.wrong.observed import HOME
 from seatrial_fixtures.wrong.speech import SPEECHES
-from seatrial_suites.conformance import asking, lives, logs, test_faults
+from seatrial_suites.conformance import asking, lives, logs, outward, soaking, test_faults
 
 READY_PATHS = {"v2": "/v2/health/ready", "sagemaker": "/ping", "mlflow": "/ping"}
 REAL = Fidelity(real=("a specimen",))
@@ -131,5 +132,6 @@ for family in load_families().values():
 asking.ANSWER_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
-logs.LOG_WAIT_S = 0.5
+logs.LOG_WAIT_S = soaking.DESCRIPTORS_WAIT_S = 0.5
+outward.OUTSIDE = frozenset({HOME})
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2

@@ -17,7 +17,17 @@ from seatrial.endpoint import Endpoint
 from seatrial.isolation import clean_environ
 from seatrial.model import ModelDirectory
 from seatrial.requirement import Requirement
-from seatrial.target import Capability, DeployContext, Deployment, Fidelity, Limits, NetworkFloor, StopReport, Usage
+from seatrial.target import (
+    Capability,
+    DeployContext,
+    Deployment,
+    Fidelity,
+    Limits,
+    NetworkFloor,
+    Privileges,
+    StopReport,
+    Usage,
+)
 from seatrial.trial import flooring
 from seatrial.trial.measuring import LoadOrder
 from seatrial.trial.searching import CapacityOrder
@@ -99,6 +109,17 @@ class UsesNothing(RightDeployment):
 class LimitsOtherwise(RightDeployment):
     def read_limits(self) -> Limits:
         return Limits(cpus=self.context.resources.cpus, memory_bytes=self.context.resources.memory_bytes * 2)
+
+
+class RunsAsRoot(RightDeployment):
+    uid = 0
+
+    def read_privileges(self) -> Privileges:
+        return Privileges(uid=self.uid, capabilities=0, no_new_privileges=True, seccomp=2)
+
+
+class RunsAsNobody(RunsAsRoot):
+    uid = 65534
 
 
 class PathCosts(RightDeployment):
@@ -187,6 +208,8 @@ add("stopped-by-force", StopsInHaste, wrong="deaf", claims=BATCH | {"drain"})
 add("stops-nothing", StopsNothing)
 add("uses-nothing", UsesNothing)
 add("limits-otherwise", LimitsOtherwise)
+add("runs-as-root", RunsAsRoot, claims=BATCH | {"privileges"})
+add("runs-as-nobody", RunsAsNobody, claims=BATCH | {"privileges"})
 for kind in ("crosses", "swallows", "dies-of-it", "forgets"):
     add(kind, wrong=kind, claims=BATCH)
 FLOOR: frozenset[Capability] = BATCH | {"network-floor"}
