@@ -32,8 +32,11 @@ WRONG = {
     "stops-nothing": ("L03", "stopped, and not restarted, it still answers"),
     "uses-nothing": ("O03", "CPU time stayed at 1.0 s"),
     "limits-otherwise": ("O04", "2147483648 bytes, 1073741824 were asked for"),
+    "dies-with-store": ("F04", "down after the start: 16 of 16 golden cases"),
+    "starts-without-store": ("F04", "down at the start: it says that it is ready"),
     "runs-as-root": ("X04", "its first process is root's"),
 }
+CLAIMED = {"runs-as-nobody": "X04", "has-store": "F04"}
 RIGHT = ("right", "heals-unseen", "nameless-unclaimed")
 
 
@@ -41,7 +44,7 @@ RIGHT = ("right", "heals-unseen", "nameless-unclaimed")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, CheckRecord]]:
     """One trial over all specimens: the checks of each, by id."""
     directory = tmp_path_factory.mktemp("specimens")
-    names = ",".join([*RIGHT, *WRONG, "runs-as-nobody"])
+    names = ",".join([*RIGHT, *CLAIMED, *WRONG])
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_targets"]
     env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
     env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
@@ -90,12 +93,15 @@ def test_what_is_right_is_green(asked: dict[str, dict[str, CheckRecord]], name: 
 def test_every_check_has_a_specimen(asked: dict[str, dict[str, CheckRecord]]) -> None:
     over_http = {check_id for family in load_families().values() for each in family.values() for check_id in each.trips}
     over_frames = {check_id for check_id, _ in WRONG.values()}
-    assert over_frames == CHECKS | {"X04"}
+    assert over_frames == CHECKS | set(CLAIMED.values())
     assert set(asked["right"]) == over_frames | over_http
 
 
-def test_who_has_no_privileges_is_green(asked: dict[str, dict[str, CheckRecord]]) -> None:
-    assert asked["runs-as-nobody"]["X04"].status == "pass"
+@pytest.mark.parametrize("name", CLAIMED)
+def test_what_is_right_in_what_it_alone_claims_is_green(asked: dict[str, dict[str, CheckRecord]], name: str) -> None:
+    statuses = {check.id: check.status for check in asked[name].values()}
+    assert statuses[CLAIMED[name]] == "pass"
+    assert set(statuses.values()) <= {"pass", "unsupported"}, statuses
 
 
 def test_a_recovery_that_no_question_noticed_is_told_from_one_that_was_seen(

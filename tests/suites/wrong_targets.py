@@ -14,6 +14,7 @@ import msgspec
 from seatrial import registry
 from seatrial.checks import UnsupportedError
 from seatrial.endpoint import Endpoint
+from seatrial.errors import DeploymentError
 from seatrial.isolation import clean_environ
 from seatrial.model import ModelDirectory
 from seatrial.requirement import Requirement
@@ -109,6 +110,34 @@ class UsesNothing(RightDeployment):
 class LimitsOtherwise(RightDeployment):
     def read_limits(self) -> Limits:
         return Limits(cpus=self.context.resources.cpus, memory_bytes=self.context.resources.memory_bytes * 2)
+
+
+class HasStore(RightDeployment):
+    """Its store is a word: without it a start fails."""
+
+    is_store_up = True
+
+    def stop_store(self) -> None:
+        self.is_store_up = False
+
+    def start_store(self) -> None:
+        self.is_store_up = True
+
+    def restart(self) -> None:
+        if not self.is_store_up:
+            raise DeploymentError("the model cannot be fetched: connection refused")
+        super().restart()
+
+
+class DiesWithStore(HasStore):
+    def stop_store(self) -> None:
+        super().stop_store()
+        self.kill()
+
+
+class StartsWithoutStore(HasStore):
+    def restart(self) -> None:
+        RightDeployment.restart(self)
 
 
 class RunsAsRoot(RightDeployment):
@@ -208,6 +237,10 @@ add("stopped-by-force", StopsInHaste, wrong="deaf", claims=BATCH | {"drain"})
 add("stops-nothing", StopsNothing)
 add("uses-nothing", UsesNothing)
 add("limits-otherwise", LimitsOtherwise)
+STORE: frozenset[Capability] = BATCH | {"store"}
+add("has-store", HasStore, claims=STORE)
+add("dies-with-store", DiesWithStore, claims=STORE)
+add("starts-without-store", StartsWithoutStore, claims=STORE)
 add("runs-as-root", RunsAsRoot, claims=BATCH | {"privileges"})
 add("runs-as-nobody", RunsAsNobody, claims=BATCH | {"privileges"})
 for kind in ("crosses", "swallows", "dies-of-it", "forgets"):
