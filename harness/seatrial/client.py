@@ -32,6 +32,7 @@ class Client:
         endpoint: where and how to ask.
         manifest: the signature to ask by.
         keep_alive: False opens a new connection for every question.
+        via: connect there instead, to what carries connections on; what is sent stays the same.
 
     Attributes:
         stale_connections: how often a kept connection turned out to be closed by the server as it was used again. The
@@ -43,8 +44,11 @@ class Client:
         received: the first bytes that came back, `KEPT_BYTES` at most.
     """
 
-    def __init__(self, endpoint: Endpoint, manifest: Manifest, *, keep_alive: bool = True) -> None:
+    def __init__(
+        self, endpoint: Endpoint, manifest: Manifest, *, keep_alive: bool = True, via: Endpoint | None = None
+    ) -> None:
         self._endpoint = endpoint
+        self._via = via or endpoint
         self._manifest = manifest
         self._keep_alive = keep_alive
         self._wire = find_wire(endpoint.wire)
@@ -131,7 +135,7 @@ class Client:
         if self._socket is not None and _is_closed(self._socket):
             self.close()
         if self._socket is None:
-            self._socket = connect(self._endpoint, max(0.001, deadline - time.monotonic()))
+            self._socket = connect(self._via, max(0.001, deadline - time.monotonic()))
         self._socket.settimeout(max(0.001, deadline - time.monotonic()))
         self._socket.sendall(data)
         self.sent_at_s = self.sent_at_s or time.monotonic()

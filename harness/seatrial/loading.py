@@ -5,10 +5,12 @@ Standard library only (a predictor brings numpy itself), so that the image of th
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 from seatrial.definition import Predict
 
 _PREFIX = "_seatrial_model_"
+_LOADED = ("artifact/", "code/")
 
 
 class LoadingError(RuntimeError):
@@ -26,7 +29,8 @@ def load_predictor(directory: Path) -> tuple[dict[str, Any], Predict]:
     """Return the manifest and the function that predicts.
 
     Raises:
-        LoadingError: built for another Python, the code does not import, or the artifact does not load.
+        LoadingError: built for another Python, a file is missing or damaged, the code does not import, or the artifact does
+            not load.
     """
     manifest = json.loads((directory / "model.json").read_text())
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -34,6 +38,7 @@ def load_predictor(directory: Path) -> tuple[dict[str, Any], Predict]:
         raise LoadingError(
             f"model {manifest['name']} {manifest['version']} was built for Python {manifest['python']}, this is Python {here}"
         )
+    _check_files(directory, manifest)
     module_name, _, attribute = manifest["entry"].partition(":")
     try:
         definition = getattr(_import(directory / "code", module_name), attribute)
@@ -42,6 +47,22 @@ def load_predictor(directory: Path) -> tuple[dict[str, Any], Predict]:
         raise LoadingError(
             f"model {manifest['name']} {manifest['version']} does not load: {type(error).__name__}: {error}"
         ) from error
+
+
+def _check_files(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse what is not as it was written: half a file may well load, and then answers wrong."""
+    for name, digest in manifest.get("files", {}).items():
+        if not name.startswith(_LOADED):
+            continue
+        file, what = directory / name, f"model {manifest['name']} {manifest['version']} does not load"
+        if not file.is_file():
+            raise LoadingError(f"{what}: it lacks {name}, which its manifest names")
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != digest:
+            raise LoadingError(
+                f"{what}: {name} is not the file its manifest was written for: SHA-256 {found[:12]}…, expected {digest[:12]}…"
+            )
 
 
 def _import(code: Path, name: str) -> ModuleType:

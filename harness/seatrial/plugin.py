@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,19 @@ def seatrial_deployment(request: pytest.FixtureRequest, seatrial_target: str) ->
     session = find_session(request.config)
     yield session.obtain(seatrial_target)
     session.trial.fleet.release(seatrial_target)
+
+
+@pytest.fixture
+def seatrial_deploy(
+    request: pytest.FixtureRequest,
+    seatrial_target: str,
+    seatrial_deployment: Deployment,  # noqa: ARG001 - what is deployed beside it shares what it has built
+) -> Callable[[ModelDirectory], contextlib.AbstractContextManager[Deployment]]:
+    """Deploy another model to the same target: `with seatrial_deploy(model) as deployment:`; it is taken down after the block.
+
+    Entering raises DeploymentError when it does not get ready.
+    """
+    return functools.partial(find_session(request.config).deploy_beside, seatrial_target)
 
 
 @pytest.fixture

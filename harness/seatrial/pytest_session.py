@@ -12,6 +12,7 @@ import queue
 import random
 import sys
 from collections.abc import Generator
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from seatrial.trial.directory import encode_record
 from seatrial.trial.trial import Choice, Trial, choose
 
 if TYPE_CHECKING:
+    from seatrial.model import ModelDirectory
     from seatrial.trial.measuring import LoadOrder
     from seatrial.trial.searching import CapacityOrder
 
@@ -132,6 +134,12 @@ class TrialSession:
         if self.trial.must_run(name):
             raise UnmetRequirementError(f"{name} cannot run here: {what}", fix=fix)
         raise NotRunError(f"{name} is not run: {what}", fix=fix)
+
+    def deploy_beside(self, name: str, model: ModelDirectory) -> AbstractContextManager[Deployment]:
+        """Deploy another model to a target that is up, for a block. See `seatrial.trial.beside.deploy_beside`."""
+        from seatrial.trial.beside import deploy_beside
+
+        return deploy_beside(self.trial, name, model)
 
     def measure(self, name: str, deployment: Deployment, order: LoadOrder) -> LoadRecord:
         """Put load on a target.

@@ -29,7 +29,21 @@ Capability = Literal[
     "scale",
     "network-floor",
     "auth",
+    "model-directory",
+    "logs",
+    "metrics",
+    "connections",
+    "descriptors",
+    "privileges",
+    "store",
 ]
+"""What can be asked of a target.
+
+`model-directory`: it loads the model directory that the trial gives it. `logs`: `read_logs` has what the server writes.
+`metrics`: GET /metrics at its address gives counters in Prometheus' text format, of all its instances.
+`connections`, `descriptors`, `privileges`, `store`: the deployment has what `ShowsConnections`, `CountsDescriptors`,
+`ShowsPrivileges` or `LeansOnStore` says.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +168,67 @@ class Deployment(Protocol):
         """Take everything away that was created for it. May be called twice, and at any point of its life."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """The other end of a connection that a deployment opened itself; `state` as the kernel names it."""
+
+    address: str
+    port: int
+    state: str
+
+
+@runtime_checkable
+class ShowsConnections(Protocol):
+    """A deployment that claims `connections`."""
+
+    def list_peers(self) -> Sequence[Peer]:
+        """Return whom its processes are connected to now, without those who connected to it."""
+
+
+@runtime_checkable
+class CountsDescriptors(Protocol):
+    """A deployment that claims `descriptors`."""
+
+    def count_descriptors(self) -> int:
+        """Return how many file descriptors its processes have open, all together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privileges:
+    """What the first process of a deployment may do: /proc/1/status, proc_pid_status(5).
+
+    Args:
+        uid: the effective user, in its own namespace.
+        capabilities: the effective set, as a bit mask.
+        no_new_privileges: whether nothing it executes can gain any.
+        seccomp: 0 no filter, 1 strict, 2 filter.
+    """
+
+    uid: int
+    capabilities: int
+    no_new_privileges: bool
+    seccomp: int
+
+
+@runtime_checkable
+class ShowsPrivileges(Protocol):
+    """A deployment that claims `privileges`."""
+
+    def read_privileges(self) -> Privileges:
+        """Read them from inside."""
+
+
+@runtime_checkable
+class LeansOnStore(Protocol):
+    """A deployment that claims `store`: it takes its model from a server of the deployment's own."""
+
+    def stop_store(self) -> None:
+        """Let the store be gone; what it holds stays."""
+
+    def start_store(self) -> None:
+        """Bring it back, at the same address, and wait until it answers; nothing where it runs."""
+
+
 class Target(Protocol):
     """A technology. A class with no state; registered under its name in the entry-point group `seatrial.targets`."""
 
@@ -211,6 +286,15 @@ def tell_wire(target: Target, settings: Any) -> str:
     A target may have `wire`, the name of its wire, and its settings a key `wire`, which comes first.
     """
     return str(getattr(settings, "wire", "") or getattr(target, "wire", ""))
+
+
+def choose_settings_beside(target: Target, settings: Any) -> Any:
+    """Return the settings with which another deployment can be up at the same time.
+
+    A target whose settings can name what only one can have, a port of this machine, has `settle_beside(settings)`.
+    """
+    settle: Callable[[Any], Any] | None = getattr(target, "settle_beside", None)
+    return settings if settle is None else settle(settings)
 
 
 def cancel_prepare(target: Target, context: DeployContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -88,6 +89,30 @@ def test_a_module_named_like_one_of_the_standard_library_does_not_take_its_place
     assert load_predictor(directory)[1]({}) == 3
     assert json.loads("1") == 1
     assert sys.modules["json"] is json
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:-1]), "is not the file its manifest was written for"),
+        (Path.unlink, "it lacks artifact/weights, which its manifest names"),
+    ],
+    ids=["cut off", "missing"],
+)
+def test_a_damaged_file_is_refused_though_it_would_load(tmp_path, spoil, words):
+    directory = write(tmp_path / "m", answer(1))
+    weights = directory / "artifact" / "weights"
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_bytes(b"0123")
+    manifest = json.loads((directory / "model.json").read_text())
+    manifest["files"] = {"artifact/weights": hashlib.sha256(b"0123").hexdigest(), "cases.json": "not shipped"}
+    (directory / "model.json").write_text(json.dumps(manifest))
+    assert load_predictor(directory)[1]({}) == 1
+
+    spoil(weights)
+    with pytest.raises(LoadingError, match="net 1 does not load") as caught:
+        load_predictor(directory)
+    assert words in str(caught.value)
 
 
 def test_it_needs_nothing_but_the_standard_library(tmp_path):

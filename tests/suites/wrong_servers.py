@@ -12,16 +12,28 @@ import msgspec
 
 from seatrial import registry
 from seatrial.endpoint import Endpoint
+from seatrial.errors import DeploymentError
 from seatrial.isolation import clean_environ
+from seatrial.loading import LoadingError
 from seatrial.model import ModelDirectory
 from seatrial.requirement import Requirement
 from seatrial.target import DeployContext, Deployment, Fidelity, Limits, StopReport, Usage
 from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
+from seatrial_fixtures.wrong.observed import HOME
 from seatrial_fixtures.wrong.security import AUTHORIZATION
 from seatrial_fixtures.wrong.speech import SPEECHES
-from seatrial_suites.conformance import asking, lives, test_protocol_sagemaker, traffic
+from seatrial_suites.conformance import (
+    asking,
+    lives,
+    logs,
+    outward,
+    soaking,
+    test_faults,
+    test_protocol_sagemaker,
+    traffic,
+)
 
 READY_PATHS = {"v2": "/v2/health/ready", "sagemaker": "/ping", "mlflow": "/ping"}
 REAL = Fidelity(real=("a specimen",))
@@ -35,7 +47,10 @@ class ThreadDeployment:
     def __init__(self, model: ModelDirectory, context: DeployContext, name: str, specimen: Specimen) -> None:
         self.model, self.phases_s = model, {}
         self._stack = ExitStack()
-        self.server = specimen.server(model.path, specimen.wire)
+        try:
+            self.server = specimen.server(model.path, specimen.wire)
+        except LoadingError as error:
+            raise DeploymentError(str(error)) from error
         port = self._stack.enter_context(self.server.listen())
         self.endpoint = make_endpoint(port, specimen, model)
 
@@ -58,7 +73,7 @@ class ThreadDeployment:
         raise NotImplementedError
 
     def read_logs(self, lines: int = 200) -> str:
-        return ""
+        return "\n".join([*self.server.lines][-lines:])
 
     def measure_usage(self) -> Usage:
         return Usage()
@@ -133,3 +148,6 @@ traffic.QUESTION_TIMEOUT_S = 1.0
 lives.GRACE_S = 5.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
+logs.LOG_WAIT_S = soaking.DESCRIPTORS_WAIT_S = 0.5
+outward.OUTSIDE = frozenset({HOME})
+test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2

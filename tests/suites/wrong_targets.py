@@ -14,10 +14,21 @@ import msgspec
 from seatrial import registry
 from seatrial.checks import UnsupportedError
 from seatrial.endpoint import Endpoint
+from seatrial.errors import DeploymentError
 from seatrial.isolation import clean_environ
 from seatrial.model import ModelDirectory
 from seatrial.requirement import Requirement
-from seatrial.target import Capability, DeployContext, Deployment, Fidelity, Limits, NetworkFloor, StopReport, Usage
+from seatrial.target import (
+    Capability,
+    DeployContext,
+    Deployment,
+    Fidelity,
+    Limits,
+    NetworkFloor,
+    Privileges,
+    StopReport,
+    Usage,
+)
 from seatrial.trial import flooring
 from seatrial.trial.measuring import LoadOrder
 from seatrial.trial.searching import CapacityOrder
@@ -27,7 +38,7 @@ from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 from seatrial_fixtures.specimens.process import serve
 from seatrial_fixtures.targets.inprocess import _answers
 from seatrial_suites.benchmark import runs
-from seatrial_suites.conformance import asking, lives, traffic
+from seatrial_suites.conformance import asking, lives, test_faults, traffic
 
 SERVER = Path(__file__).with_name("wrong_floor.py")
 ALL: frozenset[Capability] = frozenset({"batch", "update", "kill", "usage", "limits", "drain", "version-in-answer"})
@@ -99,6 +110,45 @@ class UsesNothing(RightDeployment):
 class LimitsOtherwise(RightDeployment):
     def read_limits(self) -> Limits:
         return Limits(cpus=self.context.resources.cpus, memory_bytes=self.context.resources.memory_bytes * 2)
+
+
+class HasStore(RightDeployment):
+    """Its store is a word: without it a start fails."""
+
+    is_store_up = True
+
+    def stop_store(self) -> None:
+        self.is_store_up = False
+
+    def start_store(self) -> None:
+        self.is_store_up = True
+
+    def restart(self) -> None:
+        if not self.is_store_up:
+            raise DeploymentError("the model cannot be fetched: connection refused")
+        super().restart()
+
+
+class DiesWithStore(HasStore):
+    def stop_store(self) -> None:
+        super().stop_store()
+        self.kill()
+
+
+class StartsWithoutStore(HasStore):
+    def restart(self) -> None:
+        RightDeployment.restart(self)
+
+
+class RunsAsRoot(RightDeployment):
+    uid = 0
+
+    def read_privileges(self) -> Privileges:
+        return Privileges(uid=self.uid, capabilities=0, no_new_privileges=True, seccomp=2)
+
+
+class RunsAsNobody(RunsAsRoot):
+    uid = 65534
 
 
 class PathCosts(RightDeployment):
@@ -187,6 +237,12 @@ add("stopped-by-force", StopsInHaste, wrong="deaf", claims=BATCH | {"drain"})
 add("stops-nothing", StopsNothing)
 add("uses-nothing", UsesNothing)
 add("limits-otherwise", LimitsOtherwise)
+STORE: frozenset[Capability] = BATCH | {"store"}
+add("has-store", HasStore, claims=STORE)
+add("dies-with-store", DiesWithStore, claims=STORE)
+add("starts-without-store", StartsWithoutStore, claims=STORE)
+add("runs-as-root", RunsAsRoot, claims=BATCH | {"privileges"})
+add("runs-as-nobody", RunsAsNobody, claims=BATCH | {"privileges"})
 for kind in ("leans-up", "leans-nowhere", "leans-down", "crosses", "swallows", "dies-of-it", "forgets"):
     add(kind, wrong=kind, claims=BATCH)
 FLOOR: frozenset[Capability] = BATCH | {"network-floor"}
@@ -201,6 +257,7 @@ asking.ANSWER_TIMEOUT_S = 1.0
 traffic.QUESTION_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
+test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
 # An overload shows from a hundred requests on.
 runs.LATENCY = LoadOrder(name="latency", rate=60.0, duration_s=2.0, warm_up_s=0.5)
 # Thirty milliseconds show in forty requests.

@@ -107,6 +107,10 @@ class Fleet:
         future = self._futures.get(name)
         return future.result() if future is not None and future.done() and _came_up(future) else None
 
+    def find_berth(self, name: str) -> Berth:
+        """Return a target that can run here, with what it needs to deploy."""
+        return self._berths[name]
+
     def release(self, name: str) -> None:
         """Begin to take a target down; `close` waits for it."""
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,6 +161,15 @@ class Trial:
     def must_run(self, name: str) -> bool:
         """Whether it is a failure when this target cannot run here."""
         return self.settings.general.require or name in self.choice.named
+
+    @contextlib.contextmanager
+    def open_directory(self, prefix: str) -> Iterator[Path]:
+        """Own a directory during the block."""
+        path = self._ownership.directory(prefix)
+        try:
+            yield path
+        finally:
+            self._ownership.remove_directory(path)
 
     def record_lacking(self) -> None:
         """Record what each target lacks."""

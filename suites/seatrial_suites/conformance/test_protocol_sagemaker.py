@@ -46,6 +46,7 @@ _ACCEPTED = ("application/json", "*/*", "image/png, application/json;q=0.5")
     profile="standard",
     sentence="Headers that SageMaker or a proxy adds do not change the answer.",
     source=f"{SOURCE}, How Your Container Should Respond to Inference Requests",
+    covers={"C06"},
 )
 def test_other_headers(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     endpoint, model = _open(seatrial_deployment)

@@ -44,6 +44,7 @@ _ID = "seatrial-42"
     "for a model that there is not.",
     source=f"{SOURCE}, HTTP/REST and Health/Readiness/Liveness Probes",
     wires={"v2"},
+    covers={"C08"},
 )
 def test_health(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     endpoint, model = _open(seatrial_deployment)

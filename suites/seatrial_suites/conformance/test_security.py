@@ -57,6 +57,7 @@ _GRADIO_PATHS = {
     "address that it names.",
     source=f"{PART_E}, X03; OWASP Top 10, A01:2021 and A10:2021; CWE-22, CWE-918",
     wires=OVER_HTTP,
+    covers={"X03"},
 )
 def test_paths_lead_nowhere(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
