@@ -35,6 +35,8 @@ from seatrial_suites.conformance.traffic import KeepHistory, Traffic
 
 pytestmark = pytest.mark.conformance
 _READY_TIMEOUT_S = 180.0
+# Network paths with nothing between client and server.
+_DIRECT = frozenset({"loopback", "unix-socket"})
 _CLIENTS = 8
 
 
@@ -180,7 +182,8 @@ def test_stop_and_return(
 ) -> None:
     """Clients that ask again as soon as they are answered have a question under way at any time.
 
-    A stop that had no effect fails: between stop and restart nothing may answer.
+    A stop that had no effect fails: between stop and restart nothing may answer. What is sent after the stop and left hanging is
+    the server's doing where nothing lies between; a service or a published port that has lost its last instance loses it too.
     """
     model, silence = seatrial_deployment.model, lives.Silence(seatrial_deployment)
     with Traffic(seatrial_deployment, kept=_CLIENTS) as traffic:
@@ -191,11 +194,14 @@ def test_stop_and_return(
         traffic.mark("stopped")
     history = traffic.history
     seatrial_history("L03", history)
+    abandoned = find_abandoned(history, stop_s)
+    is_direct = seatrial_deployment.endpoint.path in _DIRECT
     seatrial_facts.update(
         stopped_s=report.stopped_s,
         graceful=report.graceful,
         exit_code=report.exit_code,
         in_flight=count_in_flight(history, stop_s),
+        left_hanging=len(abandoned),
     )
     assert silence.wait(), "stopped, and not restarted, it still answers"
     seatrial_deployment.restart()
@@ -205,7 +211,7 @@ def test_stop_and_return(
     require_none(
         describe_requests("were answered wrong", find_wrong(history), history),
         describe_requests("were sent before the stop and not answered", find_dropped(history, stop_s), history),
-        describe_requests("were sent after the stop and left without an end", find_abandoned(history, stop_s), history),
+        describe_requests("were sent after the stop and left without an end", abandoned if is_direct else [], history),
     )
     assert not wrong, describe_wrong(wrong, model)
 

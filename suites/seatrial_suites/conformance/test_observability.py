@@ -18,7 +18,7 @@ from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask
 from seatrial_suites.conformance.broken import make_body
 from seatrial_suites.conformance.counters import PATH, read_samples
 from seatrial_suites.conformance.logs import REQUEST_ID, NewLines, list_signs
-from seatrial_suites.conformance.refusing import ask_raw, show_exchange
+from seatrial_suites.conformance.refusing import ask_raw
 
 pytestmark = pytest.mark.conformance
 QUESTIONS = 7
@@ -39,7 +39,9 @@ _SHOWN_LINES = 5
 def test_errors_are_logged(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     findings = Findings()
     for name, body in _list_refused(seatrial_deployment).items():
-        findings.judge(name, _say_of_log(seatrial_deployment, body))
+        said = _say_of_log(seatrial_deployment, body)
+        if said is not None:
+            findings.judge(name, said)
     findings.conclude(seatrial_facts)
 
 
@@ -81,14 +83,15 @@ def _list_refused(deployment: Deployment) -> dict[str, bytes]:
     return {"a body that is no JSON": b"question", "an input that the model does not have": misnamed}
 
 
-def _say_of_log(deployment: Deployment, body: bytes) -> str:
+def _say_of_log(deployment: Deployment, body: bytes) -> str | None:
+    """Return what the log lacks; None when the question was not refused, for whether it should be is B01's and B03's to say."""
     request_id = f"seatrial-{secrets.token_hex(8)}"
     endpoint = dataclasses.replace(deployment.endpoint, headers={**deployment.endpoint.headers, REQUEST_ID: request_id})
     lines = NewLines(deployment)
     with Client(endpoint, deployment.model.manifest) as client:
         outcome = ask_raw(client, RawQuestion(body=body))
         if not isinstance(outcome, Refusal):
-            return f"it was not refused:\n{show_exchange(client, endpoint, outcome)}"
+            return None
         what, is_about_it = list_signs(outcome, client.sent, client.received, request_id)
     if lines.wait_for(is_about_it):
         return ""

@@ -38,7 +38,7 @@ SPARE_DESCRIPTORS = 4
     needs={"usage", "descriptors"},
     profile="standard",
     sentence="Over a long row of questions, some refused and some broken off, memory and open file descriptors do not grow.",
-    source="seatrial's list of checks, S01; en.wikipedia.org/wiki/Theil-Sen_estimator",
+    source="seatrial's list of checks, F07; en.wikipedia.org/wiki/Theil-Sen_estimator",
 )
 def test_soak(request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     """At night ten thousand questions; else so few that only a leak of eight kilobytes a question shows."""
