@@ -297,4 +297,4 @@ def test_records_survive_a_kill(tmp_path: Path) -> None:
     (path,) = (tmp_path / "out").glob("*/records.jsonl")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
 
-    assert [row["data"]["id"] for row in rows if row["kind"] == "check"][:1] == ["R01"]
+    assert "R01" in [row["data"]["id"] for row in rows if row["kind"] == "check"]

@@ -239,7 +239,7 @@ USAGE = {
     "a bad entry": ("", entry("X01", "tool.seatrial.expect.broken", versions="soon"), "versions is 'soon', a range"),
     "a bad file": (entry("X01", reason=""), "", "broken.expectations.toml, entry 1 (X01): Expected `str` of length"),
     "no such target": ("", entry("X01", "tool.seatrial.expect.brokn"), "'expect.brokn'. Did you mean 'broken'?"),
-    "no such check": ("", entry("X0l", "tool.seatrial.expect.broken"), "no check 'X0l'. Did you mean 'X01'?"),
+    "no such check": ("", entry("X0l", "tool.seatrial.expect.broken"), "no check 'X0l'. Did you mean 'X0"),
     "no such test": (
         "",
         entry("test_hold", "tool.seatrial.expect.broken"),
