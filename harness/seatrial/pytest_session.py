@@ -292,10 +292,11 @@ class TrialSession:
         try:
             check_ids(self.settings.expectations, self._collected, is_all=self._collects_all)
         except SeatrialError as error:
+            # pytest says that it has collected also after an error here, and what is left then is brought up.
+            items.clear()
             if not self._is_worker:
                 raise pytest.UsageError(str(error)) from error
             # What a worker raises here its controller does not show; what cannot be collected it does.
-            items.clear()
             report = pytest.CollectReport("seatrial", "failed", str(error), [])
             config.hook.pytest_collectreport(report=report)
 
