@@ -139,7 +139,7 @@ class Things:
             self._client.containers.list(all=True, filters=kind, sparse=True),
             [each for each in self._client.networks.list() if each.name.startswith(name)],
             self._client.volumes.list(filters=label),
-            self._client.images.list(filters=label),
+            self._client.api.images(filters=label),
         )
         return sum(len(each) for each in listings)
 
