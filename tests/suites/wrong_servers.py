@@ -19,6 +19,7 @@ from seatrial.target import DeployContext, Deployment, Fidelity, Limits, StopRep
 from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
+from seatrial_fixtures.wrong.server import RightServer
 from seatrial_fixtures.wrong.speech import SPEECHES
 from seatrial_suites.conformance import asking, lives
 
@@ -111,7 +112,13 @@ class SpecimenTarget:
 
 def make_endpoint(port: int, specimen: Specimen, model: ModelDirectory) -> Endpoint:
     name = SPEECHES[specimen.wire].name or model.name
-    return Endpoint(address=f"http://127.0.0.1:{port}", wire=specimen.wire, path="loopback", name=name)
+    return Endpoint(
+        address=f"http://127.0.0.1:{port}",
+        wire=specimen.wire,
+        path="loopback",
+        name=name,
+        body_limit_bytes=RightServer.body_limit_bytes,
+    )
 
 
 def add(name: str, specimen: Specimen) -> None:

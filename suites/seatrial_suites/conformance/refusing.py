@@ -10,7 +10,7 @@ from seatrial.client import AskTimeoutError, Client
 from seatrial.comparison import compare
 from seatrial.endpoint import Endpoint
 from seatrial.evidence import show_received, show_sent
-from seatrial.model import ModelDirectory
+from seatrial.model import Arrays, ModelDirectory
 from seatrial.registry import find_wire
 from seatrial.wire import Answer, RawQuestion, Refusal, RefusalKind
 from seatrial_suites.conformance import asking
@@ -22,6 +22,11 @@ Outcome = Answer | Refusal | NoAnswer
 def ask_raw(client: Client, question: RawQuestion) -> Outcome:
     """Ask what may be no question; whatever keeps an answer away comes back as a sentence. The client can be asked again."""
     return _ask(client, lambda timeout_s: client.ask_raw(question, timeout_s=timeout_s))
+
+
+def ask_inputs(client: Client, inputs: Arrays) -> Outcome:
+    """Ask a question of the signature; as `asking.ask`, with a refusal as it is."""
+    return _ask(client, lambda timeout_s: client.ask(inputs, timeout_s=timeout_s))
 
 
 def is_refused(outcome: Outcome, endpoint: Endpoint) -> bool:
