@@ -23,6 +23,7 @@ from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, cho
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
 from seatrial_fixtures.wrong.observed import HOME
 from seatrial_fixtures.wrong.security import AUTHORIZATION
+from seatrial_fixtures.wrong.server import RightServer
 from seatrial_fixtures.wrong.speech import SPEECHES
 from seatrial_suites.conformance import (
     asking,
@@ -130,8 +131,14 @@ class SpecimenTarget:
 
 def make_endpoint(port: int, specimen: Specimen, model: ModelDirectory) -> Endpoint:
     name = SPEECHES[specimen.wire].name or model.name
-    headers = AUTHORIZATION if "auth" in specimen.claims else {}
-    return Endpoint(address=f"http://127.0.0.1:{port}", wire=specimen.wire, path="loopback", name=name, headers=headers)
+    return Endpoint(
+        address=f"http://127.0.0.1:{port}",
+        wire=specimen.wire,
+        path="loopback",
+        name=name,
+        headers=AUTHORIZATION if "auth" in specimen.claims else {},
+        body_limit_bytes=RightServer.body_limit_bytes,
+    )
 
 
 def add(name: str, specimen: Specimen) -> None:
