@@ -133,8 +133,8 @@ class Client:
         return self._socket
 
 
-def connect(endpoint: Endpoint, timeout_s: float) -> socket.socket:
-    """Open a connection to an endpoint: TCP, TLS or a Unix socket."""
+def connect(endpoint: Endpoint, timeout_s: float, *, host: str = "") -> socket.socket:
+    """Open a connection to an endpoint: TCP, TLS or a Unix socket; to the address `host` where its name was looked up before."""
     parts = urlsplit(endpoint.address)
     if parts.scheme == "unix":
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -146,7 +146,9 @@ def connect(endpoint: Endpoint, timeout_s: float) -> socket.socket:
             raise
         return connection
     secure = parts.scheme == "https"
-    connection = socket.create_connection((parts.hostname or "", parts.port or (443 if secure else 80)), timeout_s)
+    connection = socket.create_connection(
+        (host or parts.hostname or "", parts.port or (443 if secure else 80)), timeout_s
+    )
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if not secure:
         return connection

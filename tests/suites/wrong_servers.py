@@ -20,7 +20,7 @@ from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
 from seatrial_fixtures.wrong.speech import SPEECHES
-from seatrial_suites.conformance import asking, lives
+from seatrial_suites.conformance import asking, lives, raw_http
 
 READY_PATHS = {"v2": "/v2/health/ready", "sagemaker": "/ping", "mlflow": "/ping"}
 REAL = Fidelity(real=("a specimen",))
@@ -123,6 +123,6 @@ for family in load_families().values():
         add(each_name, each)
 
 # What is waited for here never comes, or at once.
-asking.ANSWER_TIMEOUT_S = 1.0
+asking.ANSWER_TIMEOUT_S = raw_http.REACTION_WAIT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
