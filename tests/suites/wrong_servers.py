@@ -20,7 +20,7 @@ from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
 from seatrial_fixtures.wrong.speech import SPEECHES
-from seatrial_suites.conformance import asking, lives, raw_http
+from seatrial_suites.conformance import asking, lives, raw_http, straining
 
 READY_PATHS = {"v2": "/v2/health/ready", "sagemaker": "/ping", "mlflow": "/ping"}
 REAL = Fidelity(real=("a specimen",))
@@ -126,3 +126,5 @@ for family in load_families().values():
 asking.ANSWER_TIMEOUT_S = raw_http.REACTION_WAIT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
+straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0
+straining.BURST_S = 0.2

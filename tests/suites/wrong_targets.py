@@ -27,7 +27,7 @@ from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 from seatrial_fixtures.specimens.process import serve
 from seatrial_fixtures.targets.inprocess import _answers
 from seatrial_suites.benchmark import runs
-from seatrial_suites.conformance import asking, lives
+from seatrial_suites.conformance import asking, lives, straining
 
 SERVER = Path(__file__).with_name("wrong_floor.py")
 ALL: frozenset[Capability] = frozenset({"batch", "update", "kill", "usage", "limits", "drain", "version-in-answer"})
@@ -200,6 +200,7 @@ for kind in ("slips", "mixes-up", "caches", "slow", "remembers"):
 asking.ANSWER_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
+straining.BURST_S = 0.2
 # An overload shows from a hundred requests on.
 runs.LATENCY = LoadOrder(name="latency", rate=60.0, duration_s=2.0, warm_up_s=0.5)
 # Thirty milliseconds show in forty requests.

@@ -34,9 +34,9 @@ def is_refused(outcome: Outcome, endpoint: Endpoint) -> bool:
     return outcome.kind is RefusalKind.FAILED and told_by_event
 
 
-def say_after(client: Client, model: ModelDirectory) -> str:
+def say_after(client: Client, model: ModelDirectory, *, timeout_s: float | None = None) -> str:
     """Ask a golden case after something that was refused; return what is wrong with its answer, or an empty string."""
-    after = ask(client, model.cases[0].inputs)
+    after = ask(client, model.cases[0].inputs, timeout_s=timeout_s)
     if isinstance(after, NoAnswer):
         return f"the next question has no answer: {after.message}"
     found = compare(model.cases[0].outputs, after.outputs, model.manifest)
