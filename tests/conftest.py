@@ -77,3 +77,21 @@ class Machine:
 def machine() -> Machine:
     """This machine."""
     return Machine()
+
+
+_SCORED = ("::test_a_specimen_trips_its_checks_and_no_other[", "::test_what_is_wrong_is_red_and_nothing_else_is[")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many specimens tripped just the checks that they say, where any was asked."""
+    outcomes = {
+        report.nodeid: outcome
+        for outcome in ("passed", "failed", "error")
+        for report in terminalreporter.getreports(outcome)
+        if any(each in report.nodeid for each in _SCORED)
+    }
+    if outcomes:
+        passed = sum(outcome == "passed" for outcome in outcomes.values())
+        share = 100 * passed / len(outcomes)
+        terminalreporter.section("specimens")
+        terminalreporter.write_line(f"{passed} of {len(outcomes)} trip just the checks that they say: {share:.0f} %")

@@ -174,6 +174,8 @@ def test_a_net_of_others_is_right_on_all_seven(tmp_path: Path, machine: Machine,
 def test_the_same_load_is_put_on_all_seven_one_at_a_time(tmp_path: Path, machine: Machine, kept_cluster: str) -> None:
     """Whether a machine is fit to measure is not for a test to say; that every answer is right, and what was sent, is."""
     argv = ["./seatrial", "run", "--target", "all", "--profile", "standard", "--suite", "benchmark", "--keep"]
+    # A window of 4 s instead of 10 asks the same: who takes turns, what is sent, and what comes back.
+    argv += ["--set", "objectives.rate=20", "--set", "objectives.duration_s=4"]
     environ = make_environ(tmp_path)
     del environ["CI"]
 
@@ -182,7 +184,8 @@ def test_the_same_load_is_put_on_all_seven_one_at_a_time(tmp_path: Path, machine
     assert set(run.targets) == SEVEN
     windows = []
     for name, result in run.targets.items():
-        asked = {check.status for check in result.checks if check.status != "unsupported"}
+        # P02 is about the rate that was reached, which is the machine's as well.
+        asked = {check.status for check in result.checks if check.status != "unsupported" and check.id != "P02"}
         assert asked <= {"pass", "invalid"}, name
         unclaimed = {check.id for check in result.checks if check.status == "unsupported"}
         assert unclaimed <= {"P09"}, name
@@ -231,6 +234,8 @@ def test_the_wheel_holds_four_packages_and_no_more(tmp_path: Path) -> None:
     packages = {top for top in tops if not top.endswith(".dist-info")}
     assert packages == {"seatrial", "seatrial_fixtures", "seatrial_suites", "seatrial_reports"}
     assert not [name for name in names if "/tests/" in name or name.endswith(".pyc")]
+    here = {path.name for path in (REPOSITORY / "fixtures").rglob("*.expectations.toml")}
+    assert here == {name.rpartition("/")[2] for name in names if name.endswith(".expectations.toml")}
 
 
 def build_wheel(tmp_path: Path) -> Path:

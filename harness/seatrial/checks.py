@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from seatrial.errors import ExitCode, SeatrialError
-from seatrial.records import Level
+from seatrial.model import LEARNED, UNSTEADY
+from seatrial.records import CheckStatus, Level
+
+if TYPE_CHECKING:
+    from seatrial.wire import Wire
 
 MARKER = "seatrial_check"
+ASKED_CASES = "asked_cases"
+"""Key of a check's facts: the names of all its cases. Entries of expected failures are held against them; not recorded."""
+FIRST_VERSION = "0.1.0"
+GROUPS: Final[Mapping[str, str]] = {
+    "C": "Contract",
+    "R": "Correctness",
+    "B": "Bad input",
+    "N": "Concurrency",
+    "L": "Lifecycle",
+    "F": "Faults",
+    "X": "Security",
+    "O": "Observability",
+    "P": "Performance",
+}
+"""What checks are about, by the letter of their id, in the order in which they are listed."""
+OTHERS: Final = "Of your own"
+STATUS_MEANINGS: Final[Mapping[CheckStatus, str]] = {
+    "pass": "what the check demands holds",
+    "fail": "the target does not do what the check demands",
+    "error": "the harness or the machine broke, so nothing is said about the target",
+    "invalid": "the measurement cannot be trusted, so there is no number",
+    "unsupported": "the target does not claim to do this, or is not asked in the way that the check asks",
+    "expected-failure": "the technology promises it, is known to break it, and it is listed with a reason",
+    "not-run": "something it needs is missing",
+}
+_OWN_ID = re.compile(f"[{''.join(GROUPS)}][0-9]{{2}}[a-z]?")
 Function = TypeVar("Function", bound=Callable[..., Any])
+Answers = Literal["own", "learned", "any"]
+"""What a check compares with: the model's own answers; those, or what the endpoint answers when it is asked alone; nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +58,11 @@ class Check:
         source: where that sentence comes from.
         needs: capabilities a target must claim to be asked; empty asks all.
         profile: the smallest profile that asks it.
+        since: the first version of seatrial that has it.
+        wires: names of wires (`v2`) or of framings (`http`) that it can be asked over; a wire is one of them when its name or its
+            framing is. Empty is every wire.
+        covers: ids of seatrial's list whose question this check asks along with its own.
+        answers: what it compares with.
     """
 
     id: str
@@ -34,6 +72,38 @@ class Check:
     source: str
     needs: frozenset[str] = frozenset()
     profile: str = "smoke"
+    since: str = FIRST_VERSION
+    wires: frozenset[str] = frozenset()
+    covers: frozenset[str] = frozenset()
+    answers: Answers = "learned"
+
+    def say_missing(self, golden: str) -> str:
+        """Return why a model whose golden answers are these (`Manifest.golden`) does not do for it; empty when it does."""
+        if self.answers == "own" and golden in {LEARNED, UNSTEADY}:
+            return "no golden cases: what is right is known from the model alone"
+        if self.answers != "any" and golden == UNSTEADY:
+            return "the same question, asked twice, had two answers: whether one is right cannot be told"
+        return ""
+
+    def is_asked_over(self, wire: Wire) -> bool:
+        """Whether it can be asked over a wire."""
+        return not self.wires or not self.wires.isdisjoint({wire.name, wire.framing})
+
+
+def name_group(check_id: str) -> str:
+    """Return what a check is about; one whose id is none of seatrial's is the user's own."""
+    return GROUPS[check_id[0]] if _OWN_ID.fullmatch(check_id) else OTHERS
+
+
+def sort_by_group(check_ids: Iterable[str]) -> list[str]:
+    """Return ids in the order of the groups, and by number in each; the user's own come last, as they came."""
+    places = {group: place for place, group in enumerate([*GROUPS.values(), OTHERS])}
+
+    def rank(check_id: str) -> tuple[int, str]:
+        group = name_group(check_id)
+        return places[group], "" if group == OTHERS else check_id
+
+    return sorted(dict.fromkeys(check_ids), key=rank)
 
 
 class UnsupportedError(SeatrialError):
@@ -100,6 +170,7 @@ class Findings:
         if not self._asked:
             raise ValueError("no case was judged, so nothing was checked")
         facts.update(cases=len(self._asked), wrong=len(self._found), wrong_cases=self.wrong)
+        facts[ASKED_CASES] = list(self._asked)
         if self._found:
             raise FindingsError(self._found, len(self._asked))
 
@@ -116,6 +187,10 @@ def check(
     source: str,
     needs: frozenset[str] | set[str] = frozenset(),
     profile: str = "smoke",
+    since: str = FIRST_VERSION,
+    wires: frozenset[str] | set[str] = frozenset(),
+    covers: frozenset[str] | set[str] = frozenset(),
+    answers: Answers = "learned",
 ) -> Callable[[Function], Function]:
     """Mark a test function as a check; the plug-in records its outcome for the target it ran on."""
     import pytest
@@ -130,6 +205,10 @@ def check(
         source=source,
         needs=frozenset(needs),
         profile=profile,
+        since=since,
+        wires=frozenset(wires),
+        covers=frozenset(covers),
+        answers=answers,
     )
     mark: Callable[[Function], Function] = getattr(pytest.mark, MARKER)(known)
     return mark

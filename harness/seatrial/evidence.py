@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from seatrial.endpoint import Endpoint
+from seatrial.masking import MASK
 
-MASK = "***"
 MOST_BYTES = 1000
 """Of a body or an answer that is shown."""
 _SECRETS = re.compile(
@@ -31,13 +32,14 @@ def show_sent(endpoint: Endpoint, sent: bytes) -> str:
     where = ["--unix-socket", parts.path] if parts.scheme == "unix" else []
     origin = "http://localhost" if parts.scheme == "unix" else f"{parts.scheme}://{parts.netloc}"
     headers: list[str] = []
-    for line in mask(head).decode("latin-1").split("\r\n")[1:]:
+    for line in mask(head, endpoint.headers).decode("latin-1").split("\r\n")[1:]:
         if line.partition(":")[0].lower() not in _CURLS_OWN:
             headers += ["-H", line]
     if b"content-type:" not in head.lower() and body:
         headers += ["-H", "Content-Type:"]  # curl would name one of its own.
     source, data = _give_body(body)
-    return source + shlex.join(["curl", "-i", "-X", method, *where, *headers, *data, origin + target])
+    url = _give_target(origin, target)
+    return source + shlex.join(["curl", "-i", "-X", method, *where, *headers, *data, *url])
 
 
 def show_raw(endpoint: Endpoint, sent: bytes) -> str:
@@ -46,7 +48,7 @@ def show_raw(endpoint: Endpoint, sent: bytes) -> str:
     secure = parts.scheme == "https"
     where = f"-U {shlex.quote(parts.path)}" if parts.scheme == "unix" else f"{parts.hostname} {parts.port or 80}"
     through = f"openssl s_client -quiet -connect {parts.hostname}:{parts.port or 443}" if secure else f"nc {where}"
-    shown = _mask_lines(sent)  # Where such bytes have their heads is not certain.
+    shown = _mask_lines(sent, endpoint.headers)  # Where such bytes have their heads is not certain.
     more = f"  # the first of {len(sent)} bytes" if len(shown) > MOST_BYTES else ""
     return f"printf '{''.join(_escape(each) for each in shown[:MOST_BYTES])}' | {through}{more}"
 
@@ -63,14 +65,28 @@ def show_bytes(data: bytes) -> str:
     return f"{text} … ({len(data)} bytes)" if len(data) > MOST_BYTES else text
 
 
-def mask(data: bytes) -> bytes:
-    """Return a message with the values of headers masked that let somebody in."""
+def mask(data: bytes, names: Iterable[str] = ()) -> bytes:
+    """Return a message with the values of headers masked that let somebody in, and of those that are named."""
     head, separator, body = data.partition(b"\r\n\r\n")
-    return _mask_lines(head) + separator + body
+    return _mask_lines(head, names) + separator + body
 
 
-def _mask_lines(data: bytes) -> bytes:
-    return _SECRETS.sub(lambda found: found[1] + b": " + MASK.encode(), data)
+def _mask_lines(data: bytes, names: Iterable[str]) -> bytes:
+    data = _SECRETS.sub(_mask_value, data)
+    for name in names:
+        data = re.sub(rb"(?im)^(" + re.escape(name.encode("latin-1")) + rb"):[^\r\n]*", _mask_value, data)
+    return data
+
+
+def _mask_value(found: re.Match[bytes]) -> bytes:
+    return found[1] + b": " + MASK.encode()
+
+
+def _give_target(origin: str, target: str) -> list[str]:
+    """Return curl's words for a request target, which curl would otherwise make one of its own liking of."""
+    if not target.startswith("/"):
+        return ["--request-target", target, origin]
+    return ["--path-as-is", origin + target] if "/." in target or "%2e" in target.lower() else [origin + target]
 
 
 def _give_body(body: bytes) -> tuple[str, list[str]]:

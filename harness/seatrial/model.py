@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from seatrial.tensors import NUMPY_DTYPES, fits, to_array, to_list
 SCHEMA = "seatrial.model/1"
 MANIFEST_NAME = "model.json"
 CASES_NAME = "cases.json"
+LEARNED: Final = "the endpoint itself, asked alone"
+"""`Manifest.golden` of answers that tell what an endpoint says, not what is right."""
+UNSTEADY: Final = "the endpoint itself, which answers the same question in two ways"
+"""The same, where no other answer can be compared with them."""
 Arrays = Mapping[str, NDArray[Any]]
 
 

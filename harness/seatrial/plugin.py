@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from seatrial.pytest_session import TrialSession
     from seatrial.records import CapacityRecord, FloorRecord, LoadRecord
     from seatrial.target import Deployment
+    from seatrial.trial.answers import AnswerBook
     from seatrial.trial.measuring import LoadOrder
     from seatrial.trial.searching import CapacityOrder
 
@@ -182,6 +183,17 @@ def seatrial_floor(
         return find_session(request.config).compare_paths(seatrial_target, seatrial_deployment, rate)
 
     return compare
+
+
+@pytest.fixture
+def seatrial_answers(
+    request: pytest.FixtureRequest, seatrial_target: str, seatrial_model: ModelDirectory
+) -> AnswerBook:
+    """Where the check of golden cases keeps the target's answers, for the comparison with other targets' (R02)."""
+    from seatrial.trial.answers import AnswerBook
+
+    directory = find_session(request.config).trial.directory.path
+    return AnswerBook(directory, seatrial_target, seatrial_model.manifest)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.checks import PROFILES, Check, InvalidMeasurementError, NotRunError
+from seatrial.checks import ASKED_CASES, PROFILES, Check, InvalidMeasurementError, NotRunError
 from seatrial.errors import DeploymentError, InfrastructureError, SeatrialError, UnmetRequirementError
 from seatrial.records import CheckRecord, CheckStatus
 from seatrial.trial.directory import to_facts
@@ -46,7 +46,7 @@ def make_check_record(
         source=f"{check.sentence} ({check.source})",
         reproduce=_reproduce(item, target, check),
         duration_s=report.duration,
-        facts=to_facts(dict(facts)),
+        facts=to_facts({name: value for name, value in facts.items() if name != ASKED_CASES}),
     )
 
 

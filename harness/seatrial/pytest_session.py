@@ -19,14 +19,16 @@ import pytest
 
 from seatrial.checks import MARKER, PROFILES, Check, InvalidMeasurementError, NotRunError, UnsupportedError
 from seatrial.errors import HarnessError, SeatrialError, UnmetRequirementError, UsageError
+from seatrial.expectations import Expectation
 from seatrial.load.host_lock import announce_holder
 from seatrial.plugin import OPTIONS
+from seatrial.pytest_expectations import check_ids, hold, list_entries, tell_pytest
 from seatrial.pytest_outcome import make_check_record
 from seatrial.pytest_scheduling import find_group, make_scheduler
-from seatrial.records import CapacityRecord, ErrorRecord, FloorRecord, LoadRecord, Record, RunResult
-from seatrial.registry import find_target
+from seatrial.records import CapacityRecord, CheckRecord, ErrorRecord, FloorRecord, LoadRecord, Record, RunResult
+from seatrial.registry import find_target, find_wire
 from seatrial.settings import Settings, read_settings, runs_in_ci
-from seatrial.target import Deployment, claim_capabilities
+from seatrial.target import Deployment, claim_capabilities, find_version, tell_wire
 from seatrial.trial.directory import encode_record
 from seatrial.trial.trial import Choice, Trial, choose
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 FACTS = pytest.StashKey[dict[str, Any]]()
 DEFAULT_TARGETS = ("local",)
 _TOKEN = "seatrial_trial"  # noqa: S105 - a key of xdist's workerinput
+_ALL = "seatrial_all"
 # Fixtures that take a timed window themselves.
 _MEASURING = frozenset({"seatrial_load", "seatrial_capacity", "seatrial_floor"})
 # xdist's ways of handing out tests one by one or by file; `each` and `no` run them in pytest's own order.
@@ -56,6 +59,7 @@ class TrialSession:
         self._pending: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._named: tuple[str, ...] | None = None
+        self._collected: set[str] = set()
         self.result: RunResult | None = None
         self.problem = ""
 
@@ -66,7 +70,7 @@ class TrialSession:
 
     def check_choice(self) -> None:
         """Raise pytest.UsageError now for a wrong setting or target, rather than in the midst of collection."""
-        _ = self.choice
+        _ = self.choice, self._expected
 
     @cached_property
     def settings(self) -> Settings:
@@ -85,6 +89,14 @@ class TrialSession:
         try:
             choice = choose(self.settings.general.target, DEFAULT_TARGETS)
             return choice if self._named != () else dataclasses.replace(choice, named=())
+        except SeatrialError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    @cached_property
+    def _expected(self) -> dict[str, tuple[Expectation, ...]]:
+        """Entries of expected failures by target."""
+        try:
+            return list_entries(self.choice.targets, self.settings.expectations)
         except SeatrialError as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -177,18 +189,30 @@ class TrialSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Do not ask what a target does not claim; that is known without deploying it."""
+        """Do not ask what a target does not claim, or cannot be asked over its wire, nor what cannot be compared.
+
+        All that is known without deploying it.
+        """
         check = _check_of(item)
         target = _target_of(item)
-        if check is None or not target or not check.needs:
+        if check is None or not target:
             return
-        lacking = check.needs - self._read_capabilities(target)
+        lacking = check.needs - self._read_capabilities(target) if check.needs else None
         if lacking:
             pytest.skip(str(UnsupportedError(f"{target} does not claim {', '.join(sorted(lacking))}")))
+        if check.wires and (wire := self._tell_wire(target)):
+            _require_wire(check, target, wire)
+        # Without a trial, as under --setup-plan, nothing is asked.
+        if self._trial is not None and (why := check.say_missing(self._trial.models[0].manifest.golden)):
+            raise NotRunError(why, fix="give --model DIR, a directory as `seatrial build NAME DIR` writes")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Keep what is asked out of timed windows, other trials' too; a test that puts load on takes one itself."""
+        check, deployment = _check_of(item), getattr(item, "funcargs", {}).get("seatrial_deployment")
+        if check is not None and check.wires and deployment is not None:
+            # Some deployments tell their wire only when they are there.
+            _require_wire(check, _target_of(item), deployment.endpoint.wire)
         measures = not _MEASURING.isdisjoint(getattr(item, "fixturenames", ()))
         if self._trial is None or not _target_of(item) or measures:
             return (yield)
@@ -208,10 +232,25 @@ class TrialSession:
             check = _check_of(item) or _own_check_of(item)
             record = make_check_record(check, target, item, call, report, self.facts_of(item))
             if record is not None:
-                self._keep(record)
+                self.trial.record(self._hold(record, item, call, report))
         if lines := _drain(self._pending):
             vars(report)["seatrial_records"] = lines
         return report
+
+    def _hold(
+        self, record: CheckRecord, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> CheckRecord:
+        """Hold a record against the entries of expected failures, and have pytest say the same of the test."""
+        name = record.target
+        error = call.excinfo.value if call.excinfo is not None else None
+
+        def version_of(package: str) -> str:
+            target = find_target(name)
+            return find_version(target, self.settings.for_target(target), self.trial.fleet.find(name), package)
+
+        held, ruling = hold(record, error, self.facts_of(item), self._expected.get(name, ()), version_of)
+        tell_pytest(report, record, ruling)
+        return held
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not self._is_worker:
@@ -220,8 +259,17 @@ class TrialSession:
             self._flush_lines()
             self._stop_without_records()
 
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Keep the ids of all checks, for what is left out later is known all the same."""
+        if _target_of(item):
+            self._collected.add((_check_of(item) or _own_check_of(item)).id)
+
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
         """Leave out what only a larger profile asks, and the suites that were not chosen."""
+        if not session.testsfailed:
+            self._check_expected(config, items)
         kept = [item for item in items if (check := _check_of(item)) is None or self._is_asked(item, check)]
         left_out = [item for item in items if item not in set(kept)]
         if left_out:
@@ -231,11 +279,34 @@ class TrialSession:
             # A worker takes the next target when it is done with one: begun last, the longest would be waited for alone.
             items.sort(key=_rank_of)
 
+    def _check_expected(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Ask nothing where an entry of expected failures is for no check."""
+        try:
+            check_ids(self.settings.expectations, self._collected, is_all=self._collects_all)
+        except SeatrialError as error:
+            if not self._is_worker:
+                raise pytest.UsageError(str(error)) from error
+            # What a worker raises here its controller does not show; what cannot be collected it does.
+            items.clear()
+            report = pytest.CollectReport("seatrial", "failed", str(error), [])
+            config.hook.pytest_collectreport(report=report)
+
+    @property
+    def _collects_all(self) -> bool:
+        """Whether pytest was given no tests in particular, so that all of a user's own are collected."""
+        if self._is_worker:
+            return bool(self._config.workerinput.get(_ALL))  # type: ignore[attr-defined]
+        given = self._config.args_source is pytest.Config.ArgsSource.ARGS
+        return not given and not self._config.getoption("lf", default=False)
+
     def _is_asked(self, item: pytest.Item, check: Check) -> bool:
         general = self.settings.general
         if item.get_closest_marker("seatrial_objectives") and not self.settings.objectives.given:
             return False
-        in_profile = PROFILES.index(check.profile) <= PROFILES.index(general.profile)
+        if general.check:
+            in_profile = check.id in general.check
+        else:
+            in_profile = PROFILES.index(check.profile) <= PROFILES.index(general.profile)
         return in_profile and (general.suite == "all" or item.get_closest_marker(general.suite) is not None)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -273,6 +344,7 @@ class TrialSession:
         try:
             first = self._trial is None
             node.workerinput[_TOKEN] = self.trial.make_token()
+            node.workerinput[_ALL] = self._collects_all
             if first:
                 self.trial.record_lacking()
         except SeatrialError as error:
@@ -338,11 +410,8 @@ class TrialSession:
         return Trial.attach(token, record=self._keep, progress=lambda _line: None)
 
     def _keep(self, record: Record) -> None:
-        """Workers send records with their next report; the controller writes at once."""
-        if self._is_worker:
-            self._pending.put(encode_record(record))
-        else:
-            self.trial.record(record)
+        """A worker sends records with its next report."""
+        self._pending.put(encode_record(record))
 
     def _say(self, line: str) -> None:
         """Take a line of progress, from any thread; pytest's own output is written by the main thread only."""
@@ -367,6 +436,11 @@ class TrialSession:
         target = find_target(name)
         return claim_capabilities(target, self.settings.for_target(target))
 
+    def _tell_wire(self, name: str) -> str:
+        """The wire that a target is asked over, with the settings that it has here; empty where only its deployment tells."""
+        target = find_target(name)
+        return tell_wire(target, self.settings.for_target(target))
+
     def _read_options(self) -> dict[str, Any]:
         option = self._config.option
         given = {setting: getattr(option, f"seatrial_{setting}", None) for _, setting, _ in OPTIONS}
@@ -389,6 +463,13 @@ def _drain(lines: queue.SimpleQueue[str]) -> list[str]:
 def _check_of(item: Any) -> Check | None:
     marker = item.get_closest_marker(MARKER)
     return marker.args[0] if marker is not None else None
+
+
+def _require_wire(check: Check, target: str, wire: str) -> None:
+    """Skip a check that cannot be asked over a wire."""
+    if not check.is_asked_over(find_wire(wire)):
+        ways = ", ".join(sorted(check.wires))
+        pytest.skip(str(UnsupportedError(f"{check.id} is asked over {ways}; {target} is asked over {wire}")))
 
 
 def _own_check_of(item: pytest.Item) -> Check:

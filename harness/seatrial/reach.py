@@ -13,14 +13,15 @@ from seatrial.errors import UsageError
 _PORTS = {"http": 80, "https": 443}
 
 
-def choose_address(hostname: str, port: int, *, allowed: Sequence[str], what: str) -> str:
+def choose_address(hostname: str, port: int, *, allowed: Sequence[str], what: str, strictly: bool = False) -> str:
     """Return the IP address to connect to. Of a name with several, the first of this machine is taken.
 
     Args:
         hostname: a name or an address.
         port: to connect to.
         allowed: hosts that are not this machine, and may be reached all the same.
-        what: what would go there, in a word.
+        what: is sent there, in words.
+        strictly: all addresses of the name must be this machine's, not just one: for who connects by the name.
 
     Raises:
         UsageError: the host has no address, or is not this machine and not in `allowed`.
@@ -31,11 +32,12 @@ def choose_address(hostname: str, port: int, *, allowed: Sequence[str], what: st
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"{hostname!r} has no address: {why}") from error
     local = [each for each in found if is_this_machine(each)]
-    if not local and hostname.lower() not in {each.lower() for each in allowed}:
-        shown = hostname if hostname == found[0] else f"{hostname} ({found[0]})"
+    remote = [each for each in found if each not in local]
+    if remote and (strictly or not local) and hostname.lower() not in {each.lower() for each in allowed}:
+        shown = hostname if hostname == remote[0] else f"{hostname} ({remote[0]})"
         raise UsageError(
             f"{shown} is not this machine, and {what} goes to loopback unless its host is named",
-            fix=f"give --allow-remote {hostname} if it is yours to load",
+            fix=f"give --allow-remote {hostname} if it is yours",
         )
     return (local or found)[0]
 

@@ -30,11 +30,16 @@ class CheckRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     title: str
     level: Level
     status: CheckStatus
-    message: Annotated[str, Meta(description="one sentence; for a failure also the evidence")] = ""
+    message: Annotated[
+        str, Meta(description="one sentence; for a failure also the evidence, for an expected one the reason first")
+    ] = ""
     source: Annotated[str, Meta(description="the sentence that is enforced and where it stands")] = ""
     reproduce: Annotated[str, Meta(description="the command that runs this check alone")] = ""
     duration_s: float = 0.0
     facts: Annotated[dict[str, Any], Meta(description="figures and counts, e.g. cases, right, worst_error")] = {}
+    notes: Annotated[
+        tuple[str, ...], Meta(description="entries of expected failures that were seen in other versions than this one")
+    ] = ()
 
 
 class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

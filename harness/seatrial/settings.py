@@ -1,8 +1,9 @@
 """Settings, each with where it came from: default < pyproject.toml < environment < command line.
 
 `[tool.seatrial]` in pyproject.toml holds the general settings, `[tool.seatrial.targets.NAME]` those of a target,
-`[tool.seatrial.objectives]` what a deployment is asked to keep. In the environment, `SEATRIAL_MODEL` is `model`,
-`SEATRIAL_KUBERNETES_NODE_IMAGE` is `targets.kubernetes.node_image`, `SEATRIAL_OBJECTIVES_P99_MS` is `objectives.p99_ms`.
+`[tool.seatrial.objectives]` what a deployment is asked to keep, `[[tool.seatrial.expect.NAME]]` what a target is known to break.
+In the environment, `SEATRIAL_MODEL` is `model`, `SEATRIAL_KUBERNETES_NODE_IMAGE` is `targets.kubernetes.node_image`,
+`SEATRIAL_OBJECTIVES_P99_MS` is `objectives.p99_ms`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from msgspec import Meta
 
 from seatrial import registry
 from seatrial.errors import UsageError
+from seatrial.expectations import Expectation, read_entries
 from seatrial.load.objectives import Objectives
+from seatrial.masking import mask_setting
 from seatrial.suggestion import suggest
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "SEATRIAL_"
 _OBJECTIVES = "objectives."
+_EXPECT = "expect."
 # Set in the children of a trial and of its tests, and by the wrapper script; they configure nothing.
 _NOT_SETTINGS = frozenset({"SEATRIAL_TRIAL", "SEATRIAL_HELD_BY", "SEATRIAL_PYTHON", "SEATRIAL_VENV"})
 
@@ -40,6 +44,9 @@ class General(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     target: Annotated[list[str], Meta(description="targets to deploy to: names, all, !name")] = []
     profile: Annotated[Literal["smoke", "standard", "nightly"], Meta(description="how much is asked")] = "smoke"
     suite: Annotated[Literal["all", "conformance", "benchmark"], Meta(description="which suites are asked")] = "all"
+    check: Annotated[
+        list[str], Meta(description="ids of the checks to ask, whatever their profile; none: those of the profile")
+    ] = []
     allow_remote: Annotated[
         list[str], Meta(description="hosts besides this machine that load and faults may go to")
     ] = []
@@ -89,6 +96,17 @@ class Settings:
         objectives: Objectives = _convert(values, Objectives, self, _OBJECTIVES)
         return objectives
 
+    @property
+    def expectations(self) -> dict[str, tuple[Expectation, ...]]:
+        """The user's entries of expected failures by target, checked."""
+        return {
+            path.removeprefix(_EXPECT): read_entries(
+                _parse_text(s.value, list), f"{s.source}, [[tool.seatrial.{path}]]"
+            )
+            for path, s in self.given.items()
+            if path.startswith(_EXPECT)
+        }
+
     def for_target(self, target: Target) -> Any:
         """The settings of a target, checked against its `settings_type`."""
         prefix = f"targets.{target.name}."
@@ -103,14 +121,19 @@ class Settings:
         return Settings({**self.given, **{path: Setting(value, source) for path, value in values.items()}})
 
     def list_all(self) -> list[tuple[str, Any, str]]:
-        """Return (path, value, source) of every general setting and objective, and of every target setting that was given."""
+        """Return (path, value, source) of every general setting and objective, and of every target setting that was given.
+
+        Of headers only the names are returned.
+        """
         known = msgspec.structs.asdict(self.general) | {
             f"{_OBJECTIVES}{name}": value for name, value in msgspec.structs.asdict(self.objectives).items()
         }
         rows = [
             (path, value, self.given[path].source if path in self.given else "default") for path, value in known.items()
         ]
-        return rows + [(path, s.value, s.source) for path, s in sorted(self.given.items()) if path not in known]
+        return rows + [
+            (path, mask_setting(path, s.value), s.source) for path, s in sorted(self.given.items()) if path not in known
+        ]
 
 
 def read_settings(directory: Path, environ: Mapping[str, str]) -> Settings:
@@ -138,17 +161,20 @@ def runs_in_ci(environ: Mapping[str, str]) -> bool:
 
 def check_settings(settings: Settings) -> None:
     """Raise UsageError for the first setting that is unknown or of the wrong type."""
-    _ = settings.general, settings.objectives
+    _ = settings.general, settings.objectives, settings.expectations
     known = registry.names(registry.TARGETS_GROUP)
     for path, setting in settings.given.items():
         head, _, rest = path.partition(".")
-        if not rest or head in ("objectives", "expect"):
+        if not rest or head == "objectives":
             continue
-        name = rest.partition(".")[0]
-        if head != "targets" or name not in known:
-            wrong, right = (head, ["targets", "objectives"]) if head != "targets" else (name, known)
+        name = rest.partition(".")[0] if head == "targets" else rest
+        if head not in ("targets", "expect") or name not in known:
+            wrong, right = (
+                (name, known) if head in ("targets", "expect") else (head, ["targets", "objectives", "expect"])
+            )
             raise UsageError(f"{setting.source}: there is no setting {path!r}.{suggest(wrong, right)}")
-        settings.for_target(registry.find_target(name))
+        if head == "targets":
+            settings.for_target(registry.find_target(name))
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -180,7 +206,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
         word = name.removeprefix(ENVIRONMENT_PREFIX).lower()
         target = next((t for t in targets if word.startswith(f"{t.replace('-', '_')}_")), None)
         if word in general:
-            found[word] = (text.split(",") if word in {"target", "allow_remote"} else text, name)
+            found[word] = (text.split(",") if word in {"target", "check", "allow_remote"} else text, name)
         elif target is not None:
             found[f"targets.{target}.{word[len(target) + 1 :]}"] = (text, name)
         elif word in objectives:

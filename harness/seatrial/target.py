@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ Capability = Literal[
     "page",
     "scale",
     "network-floor",
+    "auth",
 ]
 
 
@@ -177,6 +179,36 @@ def claim_capabilities(target: Target, settings: Any) -> frozenset[str]:
     return frozenset(target.capabilities) if narrow is None else frozenset(narrow(settings))
 
 
+def find_version(target: Target, settings: Any, deployment: Deployment | None, package: str) -> str:
+    """Return the version of a package as a deployment runs it; empty where nobody can tell.
+
+    A deployment may have `versions`, by name. What it does not name is as installed here, unless the target has
+    `runs_installed(settings)` and denies it, as with a user's own image.
+    """
+    from packaging.utils import canonicalize_name
+
+    name = canonicalize_name(package)
+    told: Mapping[str, str] = getattr(deployment, "versions", {})
+    for known, version in told.items():
+        if canonicalize_name(known) == name:
+            return version
+    runs_installed: Callable[[Any], bool] | None = getattr(target, "runs_installed", None)
+    if runs_installed is not None and not runs_installed(settings):
+        return ""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def tell_wire(target: Target, settings: Any) -> str:
+    """Return the name of the wire that a target is asked over with these settings; empty where only its deployment tells.
+
+    A target may have `wire`, the name of its wire, and its settings a key `wire`, which comes first.
+    """
+    return str(getattr(settings, "wire", "") or getattr(target, "wire", ""))
+
+
 def cancel_prepare(target: Target, context: DeployContext) -> None:
     """Stop a `prepare` that is under way. A target whose `prepare` takes long may have `cancel(context)`."""
     cancel: Callable[[DeployContext], None] | None = getattr(target, "cancel", None)
@@ -216,6 +248,15 @@ def open_floor(deployment: Deployment) -> AbstractContextManager[NetworkFloor]:
             f"{deployment.endpoint.address} has no floor that its network path could be held against"
         )
     return opener()
+
+
+def find_endpoint(deployment: Deployment, wire: str) -> Endpoint | None:
+    """Return where a deployment is asked over this wire; None when it does not speak it.
+
+    One that speaks other protocols besides its endpoint's has `further_endpoints`, a tuple.
+    """
+    further: tuple[Endpoint, ...] = getattr(deployment, "further_endpoints", ())
+    return next((each for each in (deployment.endpoint, *further) if each.wire == wire), None)
 
 
 def quiet(deployment: Deployment) -> AbstractContextManager[None]:

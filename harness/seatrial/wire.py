@@ -108,7 +108,10 @@ def find_body(framing: Framing, question: bytes) -> bytes:
 
 @runtime_checkable
 class Wire(Protocol):
-    """A protocol of asking."""
+    """A protocol of asking.
+
+    One whose servers tell what they serve may have `discover(fetch, name)`; see `seatrial.discovery`.
+    """
 
     name: str
     framing: Framing

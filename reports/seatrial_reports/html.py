@@ -14,7 +14,7 @@ import msgspec
 
 from seatrial.errors import HarnessError, UnmetRequirementError
 from seatrial.records import RunResult, encode_run
-from seatrial_reports import capacities, floors, loads, ranking, statuses, summary, timeline
+from seatrial_reports import capacities, floors, loads, matrix, ranking, statuses, summary, timeline
 from seatrial_reports.files import replace_file
 from seatrial_reports.limits import show_cpu_limit
 from seatrial_reports.quantities import name_facts, name_limits, show_bytes, show_seconds
@@ -99,6 +99,7 @@ def _collect(run: RunResult) -> dict[str, Any]:
     environment = jinja2.Environment(loader=loader, autoescape=True)
     style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
     picture, trouble = _try_timeline(run)
+    groups = matrix.list_groups(run)
     return {
         "run": run,
         "lines": summary.summarise(run),
@@ -112,13 +113,13 @@ def _collect(run: RunResult) -> dict[str, Any]:
         "red_checks": summary.list_red_checks(run),
         "errors": [(name, error) for name, result in run.targets.items() for error in result.errors],
         "not_run": summary.list_not_run(run),
-        "titles": summary.list_check_titles(run),
+        "matrix": groups,
+        "meanings": matrix.list_meanings(groups),
         "timeline": Markup(picture),  # noqa: S704 - serialised by ElementTree, which escapes
         "timeline_trouble": trouble,
         "phases": timeline.list_phases(run),
         "settings": list(_flatten(run.settings)),
         "verdict_words": statuses.describe_verdict(run),
-        "meanings": statuses.CHECK_MEANINGS,
         "style": Markup(style),  # noqa: S704 - our own file
         "script": Markup(script),  # noqa: S704 - our own file
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

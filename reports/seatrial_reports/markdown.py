@@ -11,6 +11,7 @@ from seatrial_reports.capacities import list_capacities, rank_capacities
 from seatrial_reports.files import replace_file
 from seatrial_reports.floors import list_floors
 from seatrial_reports.loads import QUANTILES, list_loads
+from seatrial_reports.matrix import list_groups, list_meanings
 from seatrial_reports.quantities import DASH, Figure, show_bytes, show_seconds
 from seatrial_reports.ranking import rank_targets
 from seatrial_reports.statuses import describe_verdict, sign
@@ -20,6 +21,7 @@ from seatrial_reports.text import clean_text, join_lines
 FILE_NAME = "report.md"
 # GitHub takes 1 MiB for a step's summary and drops all of it when it is more.
 _MOST_ITEMS = 50
+_MOST_ROWS = 200
 _TEXT_LIMIT = 600
 _CELL_LIMIT = 160
 _HELD = ("CPU limit", "Throttled periods")
@@ -34,6 +36,7 @@ def write_markdown(run: RunResult, directory: Path) -> Path:
         *_render_loads(run),
         *_render_floors(run),
         *_render_capacities(run),
+        *_render_matrix(run),
         *_render_failures(run),
         *_render_expected(run),
         *_render_not_run(run),
@@ -161,6 +164,27 @@ def _render_capacities(run: RunResult) -> Iterator[str]:
     if ranking is not None:
         yield "\n".join(f"{place}. {escape_markdown(group)}" for place, group in enumerate(ranking.groups, 1))
         yield escape_markdown(ranking.note)
+
+
+def _render_matrix(run: RunResult) -> Iterator[str]:
+    groups = list_groups(run)
+    if not groups:
+        return
+    rows: list[list[str]] = []
+    for group in groups:
+        rows.append([f"**{group.name}**", *[""] * (len(run.targets) + 1)])
+        for row in group.rows:
+            check = f"{escape_markdown(row.id, _CELL_LIMIT)} {escape_markdown(row.title, _CELL_LIMIT)}"
+            cells = (f"{sign(cell.status)} {cell.status}" if cell.status else DASH for cell in row.cells)
+            rows.append([check, row.level, *cells])
+    yield "## Checks by target"
+    yield _render_table(
+        ["Check", "Level", *(escape_markdown(name, _CELL_LIMIT) for name in run.targets)], rows[:_MOST_ROWS]
+    )
+    if len(rows) > _MOST_ROWS:
+        yield "… and more in report.html."
+    legend = [f"{sign(status)} {status}: {meaning}" for status, meaning in list_meanings(groups).items()]
+    yield f"{'; '.join(legend)}; {DASH}: no result."
 
 
 def _render_failures(run: RunResult) -> Iterator[str]:

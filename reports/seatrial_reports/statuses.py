@@ -17,16 +17,6 @@ SIGNS: Final = {
     "not-run": "○",
 }
 
-CHECK_MEANINGS: Final = {
-    "pass": "what the check demands holds",
-    "fail": "the target does not do what the check demands",
-    "error": "the harness or the machine broke, so nothing is said about the target",
-    "invalid": "the measurement cannot be trusted, so there is no number",
-    "unsupported": "the target does not claim to do this",
-    "expected-failure": "the technology promises it, is known to break it, and it is listed with a reason",
-    "not-run": "something it needs is missing",
-}
-
 _VERDICTS: Final = {
     "pass": "Everything that was chosen ran, and every MUST and SHOULD check holds.",
     "partial": "Every MUST and SHOULD check that ran holds, but something was not run.",

@@ -86,14 +86,6 @@ def list_not_run(run: RunResult) -> list[NotRunRecord]:
     return found
 
 
-def list_check_titles(run: RunResult) -> dict[str, str]:
-    """Return the title of every check by its id, in the order of first appearance."""
-    titles: dict[str, str] = {}
-    for check in _all_checks(run):
-        titles.setdefault(check.id, check.title)
-    return titles
-
-
 def _all_checks(run: RunResult) -> Iterator[CheckRecord]:
     for result in run.targets.values():
         yield from result.checks

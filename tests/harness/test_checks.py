@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.checks import Findings, FindingsError
+from seatrial.checks import ASKED_CASES, Findings, FindingsError
 
 
 def test_cases_that_do_not_hold_are_named_and_the_others_counted() -> None:
@@ -24,7 +24,7 @@ def test_cases_that_hold_leave_their_count() -> None:
     findings, facts = Findings(), dict[str, Any]()
     findings.judge("bare", "")
     findings.conclude(facts)
-    assert facts == {"cases": 1, "wrong": 0, "wrong_cases": []}
+    assert facts == {"cases": 1, "wrong": 0, "wrong_cases": [], ASKED_CASES: ["bare"]}
 
 
 def test_nothing_asked_is_never_a_pass() -> None:

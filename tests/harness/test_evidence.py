@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import shlex
 import shutil
 import subprocess
 import threading
@@ -104,3 +105,16 @@ def test_raw_bytes_give_no_secret_away_and_say_how_many_they_are() -> None:
     assert "s3cret" not in shown
     assert "openssl s_client -quiet -connect 127.0.0.1:8443" in shown
     assert shown.endswith(f"# the first of {len(sent)} bytes")
+
+
+@pytest.mark.parametrize("target", ["/a/../../b", "/%2E%2e/b", "http://127.0.0.1:9/b", "/plain?x=1"])
+def test_a_target_that_curl_would_tidy_up_goes_out_as_it_was(target: str) -> None:
+    endpoint = Endpoint(address="http://127.0.0.1:1", wire="v2", path="loopback")
+    shown = show_sent(endpoint, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    words = shlex.split(shown)
+    if target.startswith("/"):
+        assert words[-1] == f"http://127.0.0.1:1{target}"
+        assert ("--path-as-is" in words) == (target != "/plain?x=1")
+    else:
+        assert words[-3:] == ["--request-target", target, "http://127.0.0.1:1"]

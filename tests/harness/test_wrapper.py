@@ -125,6 +125,21 @@ def test_another_python_gets_an_environment_of_its_own(checkout: Checkout) -> No
     assert not (checkout.venv / "stale").exists()
 
 
+def test_the_environment_of_another_checkout_is_not_emptied(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.run("doctor")
+    theirs = checkout.venv / "theirs"
+    theirs.touch()
+    shutil.copytree(checkout.path, tmp_path / "other", ignore=shutil.ignore_patterns(".venv"))
+    checkout.path = tmp_path / "other"
+
+    done = checkout.run("doctor", SEATRIAL_VENV=str(theirs.parent))
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"belongs to the checkout {tmp_path / 'checkout'}" in done.stderr
+    assert "Fix: set SEATRIAL_VENV to another directory" in done.stderr
+    assert theirs.exists()
+
+
 def test_a_checkout_that_was_moved_gets_its_environment_anew(checkout: Checkout) -> None:
     checkout.run("doctor")
     (checkout.venv / ".seatrial-packages").write_text("python3-venv\n", encoding="utf-8")

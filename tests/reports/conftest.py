@@ -112,6 +112,22 @@ class Trials:
         )
         return self.make_run({"docker": self.make_target(checks=checks, status="fail")}, verdict="fail", exit_code=1)
 
+    def make_wide(self):
+        """Sixty checks on eight targets, of every status, with messages that are long."""
+        ids = [f"{letter}{number:02}" for letter in "PRBNLFXOC" for number in range(1, 8)][:60]
+        targets = {}
+        for place, name in enumerate((*TARGETS, "url")):
+            checks = []
+            for number, check_id in enumerate(ids):
+                status = "pass" if (number * 5 + place * 3) % 11 else STATUSES[(number + place) % len(STATUSES)]
+                message = "" if status == "pass" else f"{check_id} on {name} is {status}. " + "What came back. " * 40
+                level = ("MUST", "SHOULD", "MAY")[number % 3]
+                title = "what is asked of it, in as many words as a title has" if number % 4 else "golden answers"
+                changes = {"status": status, "message": message, "level": level, "title": title}
+                checks.append(self.make_check(target=name, id=check_id, **changes))
+            targets[name] = self.make_target(name, checks=tuple(checks), status="fail")
+        return self.make_run(targets, verdict="fail", exit_code=1)
+
     def make_seven(self):
         """Seven targets as in a real trial: most are right, one fails, one did not deploy, one was not run."""
         targets = {}

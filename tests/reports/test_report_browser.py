@@ -33,10 +33,10 @@ def browser():
 @pytest.fixture
 def open_report(browser, trials, tmp_path):
     """Open the report of seven targets; at the end nothing may have been logged, thrown or fetched."""
-    path = write_html(trials.make_seven(), tmp_path)
     pages, complaints = [], []
 
-    def open_page(**options):
+    def open_page(run=None, **options):
+        path = write_html(run or trials.make_seven(), tmp_path)
         page = browser.new_page(**options)
         pages.append(page)
         page.on("console", lambda message: complaints.append(message.text))
@@ -84,6 +84,39 @@ def test_the_page_never_scrolls_sideways(open_report, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_matrix_keeps_its_header_and_its_checks_in_sight(open_report, trials, width):
+    page = open_report(trials.make_wide(), viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = page.locator("#matrix .scroll")
+    box.evaluate("element => { element.scrollTop = 900; element.scrollLeft = 9999; }")
+    assert box.evaluate("element => element.scrollTop") == 900
+    edge, corner = box.bounding_box(), page.locator("#matrix thead th").first.bounding_box()
+    last, row = page.locator("#matrix thead th").last.bounding_box(), page.locator("#matrix tbody th code").nth(40)
+    assert last["y"] == corner["y"] == pytest.approx(edge["y"], abs=2)
+    assert row.bounding_box()["x"] == pytest.approx(edge["x"], abs=12)
+    if width == 1280:
+        assert box.evaluate("element => element.scrollWidth - element.clientWidth") == 0
+
+
+def test_a_cell_of_the_matrix_leads_to_the_evidence(open_report, trials):
+    page = open_report(trials.make_wide(), viewport={"width": 1280, "height": 800})
+    cell = page.locator("#matrix td a", has_text="fail").filter(has_not_text="expected").first
+    assert "is fail." in cell.get_attribute("title")
+    cell.click()
+    assert page.locator("tr:target .message").first.text_content().startswith(cell.get_attribute("title"))
+
+
+@pytest.mark.parametrize("width", [760, 1000])
+def test_the_matrix_fits_paper(open_report, trials, width):
+    page = open_report(trials.make_wide(), viewport={"width": width, "height": 1000})
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = page.locator("#matrix .scroll")
+    assert box.evaluate("element => getComputedStyle(element).maxHeight") == "none"
+    assert box.evaluate("element => element.scrollWidth <= element.clientWidth")
+
+
 CONTRASTS = """() => {
   const parse = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (c) => { const x = c / 255; return x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4; };
@@ -108,7 +141,8 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_the_contrast_that_wcag_asks_for(open_report, scheme):
+def test_text_has_the_contrast_that_wcag_asks_for(open_report, trials, scheme):
+    assert open_report(trials.make_wide(), color_scheme=scheme).evaluate(CONTRASTS) == []
     page = open_report(color_scheme=scheme)
     papers = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert papers == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 30)"}[scheme]

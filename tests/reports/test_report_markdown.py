@@ -24,6 +24,15 @@ Python 3.11.7, Linux-6.18-x86_64, 2 CPUs, 8.0 GiB of memory.
 
 {dash}: there is no such number here; report.html says why for each.
 
+## Checks by target
+
+| Check | Level | docker | kubernetes |
+| --- | --- | --- | --- |
+| **Of your own** |  |  |  |
+| G01 golden answers | MUST | ✗ fail | {dash} |
+
+✗ fail: the target does not do what the check demands; {dash}: no result.
+
 ## Failures
 
 - ✗ fail: **docker** G01 golden answers (MUST): case 12: 0.25, expected 0.75
@@ -68,6 +77,19 @@ def test_it_fits_a_step_summary_however_much_fails(trials, tmp_path):
     path = write_markdown(trials.make_run({"docker": trials.make_target(checks=checks)}), tmp_path)
     assert path.stat().st_size < 200_000
     assert "… and 10 more in report.html." in path.read_text(encoding="utf-8")
+
+
+def test_the_matrix_has_a_row_for_each_check_in_its_group_and_a_bound(trials, tmp_path):
+    text = write_markdown(trials.make_wide(), tmp_path).read_text(encoding="utf-8")
+    table = text.partition("## Checks by target")[2].partition("##")[0]
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 9 + 60
+    assert {row.count(" | ") for row in rows} == {9}
+    assert rows[2].startswith("| **Contract** |")
+    checks = tuple(trials.make_check(id=f"test_{n}", title="|" * 10_000) for n in range(2000))
+    path = write_markdown(trials.make_run({"docker": trials.make_target(checks=checks)}), tmp_path)
+    assert path.stat().st_size < 200_000
+    assert "… and more in report.html." in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

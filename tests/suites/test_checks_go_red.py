@@ -32,6 +32,8 @@ WRONG = {
     "uses-nothing": ("O03", "CPU time stayed at 1.0 s"),
     "limits-otherwise": ("O04", "2147483648 bytes, 1073741824 were asked for"),
 }
+# An answer that is wrong is not that of the other targets either.
+ALSO = {"off-by-one": {"R02"}}
 RIGHT = ("right", "heals-unseen", "nameless-unclaimed")
 
 
@@ -73,7 +75,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Check
 def test_what_is_wrong_is_red_and_nothing_else_is(asked: dict[str, dict[str, CheckRecord]], name: str) -> None:
     check_id, words = WRONG[name]
     statuses = {check.id: check.status for check in asked[name].values()}
-    assert {each for each, status in statuses.items() if status not in QUIET} == {check_id}
+    assert {each for each, status in statuses.items() if status not in QUIET} == {check_id} | ALSO.get(name, set())
     assert statuses[check_id] == "fail"
     assert words in asked[name][check_id].message
 
@@ -83,6 +85,57 @@ def test_what_is_right_is_green(asked: dict[str, dict[str, CheckRecord]], name: 
     assert {check.id: check.message for check in asked[name].values() if check.status not in QUIET} == {}
     passed = {check.id for check in asked[name].values() if check.status == "pass"}
     assert {check_id for check_id, _ in WRONG.values()} <= passed
+
+
+def test_what_answers_otherwise_than_the_others_is_told_by_its_cases(asked: dict[str, dict[str, CheckRecord]]) -> None:
+    wrong, left = asked["off-by-one"]["R02"], asked["hangs"]["R02"]
+    assert (wrong.status, wrong.facts["compared_with"], wrong.facts["different"]) == ("fail", "right", 1)
+    assert "1 of 16 golden cases are answered otherwise than right answers them:\ncase-004: " in wrong.message
+    assert (left.status, left.facts["cases"] < 16) == ("pass", True)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_answers_that_are_right_by_their_tolerance_and_not_the_same_are_red(
+    tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    """Each is nearer to its golden answer than the tolerance, on another side: only who compares the targets sees it."""
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+        "-p",
+        "wrong_targets",
+        *workers,
+    ]
+    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
+    env |= {"SEATRIAL_MODEL": "digits", "SEATRIAL_STATE_DIR": str(tmp_path / "state")}
+    env |= {"PYTHONPATH": str(Path(__file__).parent)}
+    targets = "leans-up,leans-nowhere,leans-down"
+    asked = ["--pyargs", "seatrial_suites.conformance.test_correctness", "--target", targets]
+
+    done = subprocess.run([*argv, *asked], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=170)
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    (path,) = (tmp_path / "seatrial-results").glob("*/run.json")
+    run = decode_run(path.read_bytes())
+    checks = {name: {check.id: check for check in result.checks} for name, result in run.targets.items()}
+    assert {name: each["R01"].status for name, each in checks.items()} == dict.fromkeys(targets.split(","), "pass")
+    found = {name: each["R02"] for name, each in checks.items()}
+    assert {name: check.status for name, check in found.items()} == {
+        "leans-up": "pass",
+        "leans-nowhere": "pass",
+        "leans-down": "fail",
+    }
+    facts = found["leans-up"].facts
+    assert facts["worst_pair"] == "leans-up and leans-down"
+    assert facts["worst_relative_difference"] == pytest.approx(1.4e-7, rel=0.01)
+    assert found["leans-down"].reproduce == "seatrial run --target leans-up,leans-down"
+    assert (run.verdict, run.exit_code) == ("fail", 1)
+    assert run.causes == ("leans-down: R02 the same answers on every target: fail",)
 
 
 def test_a_recovery_that_no_question_noticed_is_told_from_one_that_was_seen(

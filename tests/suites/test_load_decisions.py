@@ -9,7 +9,7 @@ from seatrial.load.capacity import search_capacity
 from seatrial.load.result import Judgement
 from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord
 from seatrial.trial.flooring import compare_legs
-from seatrial_suites.benchmark.decisions import decide_capacity, decide_path
+from seatrial_suites.benchmark.decisions import Median, decide_capacity, decide_path, decide_repeated
 
 INVALID = Judgement(status="undecided", valid=False, message="late-sends")
 UNDECIDED = Judgement(status="undecided", message="too few requests")
@@ -78,3 +78,21 @@ def test_a_floor_that_takes_longer_is_none() -> None:
 def test_a_path_that_was_not_measured_costs_nothing_that_is_known() -> None:
     with pytest.raises(InvalidMeasurementError, match="late-sends"):
         decide_path(compare(None, 0.0015))
+
+
+def median(p50_s: float) -> Median:
+    return Median(p50_s=p50_s, low_s=p50_s * 0.99, high_s=p50_s * 1.01)
+
+
+def test_one_question_that_is_answered_from_memory_is_told() -> None:
+    with pytest.raises(
+        AssertionError, match=r"p50 1.00 ms for one question, 30.00 and 31.00 ms for questions that vary"
+    ):
+        decide_repeated(median(0.030), median(0.001), median(0.031))
+
+
+@pytest.mark.parametrize(
+    ("before_s", "after_s"), [(0.0100, 0.0100), (0.0105, 0.0105), (0.0200, 0.0100), (0.0050, 0.0200)]
+)
+def test_a_machine_that_became_faster_is_no_memory(before_s: float, after_s: float) -> None:
+    decide_repeated(median(before_s), median(0.0100), median(after_s))

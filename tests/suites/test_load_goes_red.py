@@ -132,7 +132,6 @@ def nightly(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TargetResult]
 def test_a_server_that_remembers_answers_is_told_from_one_that_computes(nightly: dict[str, TargetResult]) -> None:
     results = nightly
 
-    assert read_statuses(results["right"])["P07"] in FIT
     remembers = next(check for check in results["remembers"].checks if check.id == "P07")
     assert remembers.status in {"fail", "invalid"}
     assert "for one question" in remembers.message or remembers.status == "invalid"

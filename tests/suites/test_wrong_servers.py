@@ -16,6 +16,7 @@ from seatrial_fixtures.wrong.catalogue import load_families
 
 FAMILIES = load_families()
 SPECIMENS = {name: each for family in FAMILIES.values() for name, each in family.items()}
+MODELS = {"protocol-v2": "every_datatype:model"}
 QUIET = {"pass", "unsupported"}
 Ask = Callable[[str], dict[str, CheckRecord]]
 
@@ -26,7 +27,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
 
     @cache
     def ask_family(family: str) -> dict[str, dict[str, CheckRecord]]:
-        return run_suite(tmp_path_factory.mktemp(family), list(FAMILIES[family]))
+        return run_suite(tmp_path_factory.mktemp(family), list(FAMILIES[family]), MODELS.get(family, "nonce"))
 
     def ask_one(name: str) -> dict[str, CheckRecord]:
         return ask_family(next(family for family, members in FAMILIES.items() if name in members))[name]
@@ -34,10 +35,10 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     return ask_one
 
 
-def run_suite(directory: Path, names: list[str]) -> dict[str, dict[str, CheckRecord]]:
+def run_suite(directory: Path, names: list[str], model: str) -> dict[str, dict[str, CheckRecord]]:
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_servers"]
     env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
+    env |= {"SEATRIAL_MODEL": model, "SEATRIAL_STATE_DIR": str(directory / "state")}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), env.get("PYTHONPATH", "")]))
     chosen = ["--target", ",".join(names), "--seatrial-profile", "standard", "--seatrial-suite", "conformance"]
     done = subprocess.run(

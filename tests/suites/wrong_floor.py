@@ -15,6 +15,8 @@ from seatrial_fixtures import floor
 
 NUMBER = 7
 """Of one golden case."""
+LEANS = {"leans-up": 1 + 7e-8, "leans-nowhere": 1.0, "leans-down": 1 - 7e-8}
+"""More than half of the tolerance of `digits`, 1e-7: each is right by it, and the two that lean are not the same."""
 FIRST_NUMBERS = (0, 1, -2)
 
 
@@ -33,6 +35,8 @@ class WrongServer(floor.FloorServer):
     offset = 0
 
     def answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self.wrong in LEANS:
+            return self.lean(question)
         if self.wrong == "crosses":
             return self.answer_another(question)
         answer = self.answer_once(question)
@@ -51,6 +55,14 @@ class WrongServer(floor.FloorServer):
         if self.wrong == "mixes-up" and is_twentieth and last is not None:
             return last
         return WrongServer.first if self.wrong == "caches" else answer
+
+    def lean(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer off by less than the golden answers' tolerance, always to the same side."""
+        answer = super().answer(question)
+        for tensor in answer["outputs"].values():
+            if any(isinstance(item, float) for item in tensor["data"]):
+                tensor["data"] = [item * LEANS[self.wrong] for item in tensor["data"]]
+        return answer
 
     def answer_another(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer one who asks alone; of several at a time each gets what was last computed, as with a variable that all share."""

@@ -19,8 +19,9 @@ from seatrial.target import DeployContext, Deployment, Fidelity, Limits, StopRep
 from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
+from seatrial_fixtures.wrong.security import AUTHORIZATION
 from seatrial_fixtures.wrong.speech import SPEECHES
-from seatrial_suites.conformance import asking, lives, raw_http, straining
+from seatrial_suites.conformance import asking, lives, raw_http, straining, test_protocol_sagemaker
 
 READY_PATHS = {"v2": "/v2/health/ready", "sagemaker": "/ping", "mlflow": "/ping"}
 REAL = Fidelity(real=("a specimen",))
@@ -111,7 +112,8 @@ class SpecimenTarget:
 
 def make_endpoint(port: int, specimen: Specimen, model: ModelDirectory) -> Endpoint:
     name = SPEECHES[specimen.wire].name or model.name
-    return Endpoint(address=f"http://127.0.0.1:{port}", wire=specimen.wire, path="loopback", name=name)
+    headers = AUTHORIZATION if "auth" in specimen.claims else {}
+    return Endpoint(address=f"http://127.0.0.1:{port}", wire=specimen.wire, path="loopback", name=name, headers=headers)
 
 
 def add(name: str, specimen: Specimen) -> None:
@@ -123,7 +125,7 @@ for family in load_families().values():
         add(each_name, each)
 
 # What is waited for here never comes, or at once.
-asking.ANSWER_TIMEOUT_S = raw_http.REACTION_WAIT_S = 1.0
+asking.ANSWER_TIMEOUT_S = test_protocol_sagemaker.PING_TIMEOUT_S = raw_http.REACTION_WAIT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
 straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0

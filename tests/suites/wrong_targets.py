@@ -187,7 +187,7 @@ add("stopped-by-force", StopsInHaste, wrong="deaf", claims=BATCH | {"drain"})
 add("stops-nothing", StopsNothing)
 add("uses-nothing", UsesNothing)
 add("limits-otherwise", LimitsOtherwise)
-for kind in ("crosses", "swallows", "dies-of-it", "forgets"):
+for kind in ("leans-up", "leans-nowhere", "leans-down", "crosses", "swallows", "dies-of-it", "forgets"):
     add(kind, wrong=kind, claims=BATCH)
 FLOOR: frozenset[Capability] = BATCH | {"network-floor"}
 add("path-costs", PathCosts, claims=FLOOR)

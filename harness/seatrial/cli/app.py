@@ -19,6 +19,7 @@ answers right, how each behaves, and how fast it is.
   seatrial run                                  the bundled digits model on all that needs no daemon
   seatrial run --target all --provision         all technologies; installs what is missing first
   seatrial run --model my_pkg.model:model --target docker,mlflow
+  seatrial check URL --wire v2 --name NAME      the same checks, of an endpoint that already runs
   seatrial load URL --rate 200 --duration 30    response times under a rate that does not wait for the server
   seatrial doctor                               what each target needs, what was found, how to get the rest
 
@@ -39,6 +40,7 @@ _COMMANDS = (
     "listing",
     "explain",
     "report",
+    "check",
     "load",
     "calibrate",
     "develop",

@@ -57,20 +57,27 @@ def schema(
     of: Annotated[
         str,
         typer.Option(
-            help="run: run.json; load: what `seatrial load --json` writes; capacity: the same with --find-rate; "
-            "calibration: what `seatrial calibrate --json` writes."
+            help="run: run.json; load, check, calibration: what these commands write with --json; capacity: what "
+            "`seatrial load --find-rate` does."
         ),
     ] = "run",
 ) -> None:
     """Print the JSON Schema of run.json, or of another file."""
     import msgspec
 
+    from seatrial.check_result import CheckResult
     from seatrial.load.calibration import Calibration
     from seatrial.load.capacity import Capacity
     from seatrial.load.result import LoadResult
     from seatrial.records import RunResult
 
-    kinds: dict[str, type] = {"run": RunResult, "load": LoadResult, "capacity": Capacity, "calibration": Calibration}
+    kinds: dict[str, type] = {
+        "run": RunResult,
+        "load": LoadResult,
+        "check": CheckResult,
+        "capacity": Capacity,
+        "calibration": Calibration,
+    }
     if of not in kinds:
         raise UsageError(f"--of is {of!r}, one of {', '.join(kinds)} was expected")
     sys.stdout.write(json.dumps(msgspec.json.schema(kinds[of]), indent=2) + "\n")
@@ -87,4 +94,6 @@ def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _show(value: Any) -> str:
-    return f"({', '.join(map(str, value))})" if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_show(part)}' for key, part in value.items())}}}"
+    return f"({', '.join(map(_show, value))})" if isinstance(value, list) else str(value)

@@ -8,12 +8,13 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seatrial.cli.app import app
+from seatrial.cli.app import INTERRUPTED, app
 from seatrial.cli.options import NO_DAEMON, Assignments, Targets, load_settings
 from seatrial.errors import ExitCode, HarnessError
 
@@ -89,11 +90,7 @@ def run(  # noqa: PLR0917 - each is an option, given by name
 
 def run_trial(settings: Settings, say: Progress) -> int:
     """Run pytest over the suites in this process, print the summary, and return the exit code of the command line."""
-    import pytest
-
-    from seatrial.plugin import find_session
     from seatrial.trial.summary import render_summary
-    from seatrial.trial.trial import choose
 
     if not settings.general.target:
         settings = settings.with_given({"target": list(NO_DAEMON)}, "default of run")
@@ -102,6 +99,38 @@ def run_trial(settings: Settings, say: Progress) -> int:
         named = tuple(settings.general.target)
     if "seed" not in settings.given:
         settings = settings.with_given({"seed": secrets.randbelow(1 << 31)}, "drawn")
+    ended = hold_trial(settings, named, say)
+    if ended.result is not None and ended.directory is not None:
+        sys.stdout.write(render_summary(ended.result, ended.directory))
+    if ended.problem:
+        sys.stderr.write(f"seatrial: {ended.problem}\n")
+    return ended.exit_code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedTrial:
+    """A trial that is over.
+
+    Args:
+        exit_code: of the command line.
+        result: what it found; None where it did not come to that.
+        directory: where its files are; None without a result.
+        problem: what broke besides, for standard error.
+    """
+
+    exit_code: int
+    result: RunResult | None = None
+    directory: Path | None = None
+    problem: str = ""
+
+
+def hold_trial(settings: Settings, named: tuple[str, ...], say: Progress) -> EndedTrial:
+    """Run pytest over the suites in this process. `named` are the targets that the user wrote out. Raises UsageError."""
+    import pytest
+
+    from seatrial.plugin import find_session
+    from seatrial.trial.trial import choose
+
     choose(settings.general.target, ())  # a wrong name is said before anything begins
     console = Console(settings, named, say)
     with without_pytest_environment():
@@ -110,16 +139,15 @@ def run_trial(settings: Settings, say: Progress) -> int:
     result: RunResult | None = session.result if session is not None else None
     if session is None or result is None:
         problem = (session.problem if session is not None else "") or console.problem
-        if problem:
-            sys.stderr.write(f"seatrial: {problem}\n")
-        return int(ExitCode.USAGE if code == pytest.ExitCode.USAGE_ERROR else HarnessError.exit_code)
-    sys.stdout.write(render_summary(result, session.trial.directory.path))
+        broken = ExitCode.USAGE if code == pytest.ExitCode.USAGE_ERROR else HarnessError.exit_code
+        return EndedTrial(exit_code=int(broken), problem=problem)
+    exit_code, problem = result.exit_code, ""
     if code == pytest.ExitCode.INTERRUPTED:
-        return 130
-    if code == pytest.ExitCode.INTERNAL_ERROR or console.problem:
-        sys.stderr.write(f"seatrial: the suites themselves broke: {console.problem}\n")
-        return result.exit_code or int(HarnessError.exit_code)
-    return result.exit_code
+        exit_code = INTERRUPTED
+    elif code == pytest.ExitCode.INTERNAL_ERROR or console.problem:
+        problem = f"the suites themselves broke: {console.problem}"
+        exit_code = result.exit_code or int(HarnessError.exit_code)
+    return EndedTrial(exit_code=exit_code, result=result, directory=session.trial.directory.path, problem=problem)
 
 
 @contextlib.contextmanager

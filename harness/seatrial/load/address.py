@@ -28,8 +28,17 @@ class Address:
     path: str
 
 
-def resolve(url: str, *, allowed: Sequence[str] = (), ca_file: str = "") -> Address:
+def resolve(
+    url: str, *, allowed: Sequence[str] = (), ca_file: str = "", what: str = "load", strictly: bool = False
+) -> Address:
     """Return where a URL leads. Of a name with several addresses, the first of this machine is taken.
+
+    Args:
+        url: of http or https.
+        allowed: hosts that need not be this machine.
+        ca_file: certificates to trust.
+        what: is sent there, in words.
+        strictly: all addresses of the name must be this machine's, not just one: for who connects by the name.
 
     Raises:
         UsageError: it is no http or https URL, its host has no address, or is not this machine and not in `allowed`.
@@ -37,7 +46,7 @@ def resolve(url: str, *, allowed: Sequence[str] = (), ca_file: str = "") -> Addr
     parts = _split(url)
     hostname = str(parts.hostname)
     port = parts.port or _PORTS[parts.scheme]
-    chosen = choose_address(hostname, port, allowed=allowed, what="load")
+    chosen = choose_address(hostname, port, allowed=allowed, what=what, strictly=strictly)
     destination = Destination(
         host=chosen,
         port=port,
@@ -70,7 +79,7 @@ def compose_request(
     method = method or ("POST" if body else "GET")
     if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
         raise UsageError(f"{method!r} is no HTTP method to ask with", fix="give one like GET or POST")
-    given = [_read_header(header) for header in headers]
+    given = [read_header(header) for header in headers]
     names = {name.lower() for name, _ in given}
     lines = [("Host", address.host_header), ("User-Agent", "seatrial"), ("Accept", "*/*")]
     lines = [(name, value) for name, value in lines if name.lower() not in names] + given
@@ -99,7 +108,8 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _read_header(text: str) -> tuple[str, str]:
+def read_header(text: str) -> tuple[str, str]:
+    """Return name and value of `Name: value`. Raises UsageError for what HTTP does not allow, and for what is ours to say."""
     name, colon, value = text.partition(":")
     if not colon or not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
         shown = name if colon else text

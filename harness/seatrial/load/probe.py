@@ -77,7 +77,7 @@ def probe(destination: Destination, request: bytes, timeout_s: float) -> Probe:
     where = f"{destination.host}:{destination.port}"
     began_s = time.monotonic()
     deadline_s = began_s + timeout_s
-    with _explain(where), _connect(destination, deadline_s) as connection:
+    with explain_failure(where), _connect(destination, deadline_s) as connection:
         connection.sendall(request)
         response = _receive(connection, request.startswith(b"HEAD "), deadline_s, where)
     return Probe(status=response.status, body_bytes=response.body_bytes, took_s=time.monotonic() - began_s)
@@ -117,7 +117,8 @@ def _receive(connection: socket.socket, head_only: bool, deadline_s: float, wher
 
 
 @contextmanager
-def _explain(where: str) -> Iterator[None]:
+def explain_failure(where: str) -> Iterator[None]:
+    """Raise NoAnswerError, in words, for what keeps a connection from being made or used within the block."""
     try:
         yield
     except TimeoutError:

@@ -63,7 +63,7 @@ def decode_record(line: str | bytes) -> Record:
 
 @dataclass(frozen=True)
 class TrialDirectory:
-    """`run.json`, `records.jsonl`, `logs/`, `models/` and the reports, below one directory.
+    """`run.json`, `records.jsonl`, `answers/`, `logs/`, `models/` and the reports, below one directory.
 
     A record is on disk when `append` returns, so a killed run keeps what it had.
     """

@@ -102,6 +102,11 @@ class Fleet:
             idle()
         return future.result()
 
+    def find(self, name: str) -> Deployment | None:
+        """Return the deployment of a target if it is up, without waiting for it."""
+        future = self._futures.get(name)
+        return future.result() if future is not None and future.done() and _came_up(future) else None
+
     def release(self, name: str) -> None:
         """Begin to take a target down; `close` waits for it."""
         with self._lock:

@@ -17,6 +17,7 @@ import psutil
 import seatrial
 from seatrial import registry
 from seatrial.errors import ExitCode, SeatrialError
+from seatrial.masking import mask_command, mask_setting
 from seatrial.owner import Leftover
 from seatrial.provision.engine_api import ask_engine
 from seatrial.records import EnvironmentRecord, LeftoverRecord, RunResult, TargetResult, encode_run
@@ -82,10 +83,10 @@ def summarise(trial: Trial, leftovers: Sequence[Leftover], command: Sequence[str
         verdict=verdict,
         exit_code=exit_code_of(codes or {ExitCode.OK}),
         causes=tuple(causes),
-        command=tuple(command),
+        command=mask_command(command),
         model=trial.model_record,
         environment=describe_environment(),
-        settings={path: setting.value for path, setting in trial.settings.given.items()},
+        settings={path: mask_setting(path, setting.value) for path, setting in trial.settings.given.items()},
         seed=trial.settings.general.seed,
         targets=targets,
         leftovers=tuple(LeftoverRecord(kind=left.kind, id=left.id, how=left.how) for left in leftovers),

@@ -85,7 +85,7 @@ def judge_target(tally: Tally) -> TargetResult:
         floors=tuple(tally.floors),
         not_run=tuple(tally.not_run),
         errors=tuple(tally.errors),
-        notes=_note(last),
+        notes=(*_note(last), *(note for check in tally.checks for note in check.notes)),
     )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from seatrial.records import RunResult, TargetResult
 
 _NONE = "-"
+_EXPECTED = "≈"
+"""Stands before what failed and was expected to, in the reports too."""
 _QUANTILES = ("p50", "p99")
 _PHASES = ("build", "publish", "start", "ready", "first-answer")
 
@@ -52,6 +54,11 @@ def _explain(name: str, result: TargetResult) -> list[str]:
                 f"{name} {check.id} {check.title}: {check.status}: {check.message}",
                 f"  again: {check.reproduce}",
             ]
+        elif check.status == "expected-failure":
+            lines.append(
+                f"{name} {check.id} {check.title}: {_EXPECTED} {check.status}: {check.message.splitlines()[0]}"
+            )
+        lines += [f"{name} {check.id}: {note}" for note in check.notes]
     return lines
 
 
@@ -62,7 +69,9 @@ def _count_golden(result: TargetResult) -> str:
 
 def _count_checks(result: TargetResult) -> str:
     asked = [check for check in result.checks if check.status not in ("unsupported", "not-run")]
-    return f"{sum(check.status == 'pass' for check in asked)}/{len(asked)}" if asked else _NONE
+    expected = sum(check.status == "expected-failure" for check in asked)
+    suffix = f" {_EXPECTED}{expected}" if expected else ""
+    return f"{sum(check.status == 'pass' for check in asked)}/{len(asked)}{suffix}" if asked else _NONE
 
 
 def _show_phase(phase: str) -> Callable[[TargetResult], str]:

@@ -13,15 +13,18 @@ from typing import Any
 from seatrial import registry
 from seatrial.errors import HarnessError, SeatrialError, UsageError
 from seatrial.load.host_lock import HostLock
-from seatrial.model import ModelDirectory
+from seatrial.masking import find_secrets, hide, mask_setting
+from seatrial.model import LEARNED, UNSTEADY, ModelDirectory
 from seatrial.model_source import ModelSource, build_model, find_model
 from seatrial.owner import Leftover, Owner, OwnerClient
-from seatrial.records import ModelRecord, NotRunRecord, Record, RunResult
+from seatrial.records import CheckRecord, ModelRecord, NotRunRecord, Record, RunResult
 from seatrial.requirement import Requirement
 from seatrial.settings import Setting, Settings
 from seatrial.target import DeployContext, Progress
 from seatrial.trial.directory import TrialDirectory, encode_record, new_run_id
+from seatrial.trial.equality import compare_targets
 from seatrial.trial.fleet import Berth, Fleet
+from seatrial.trial.hiding import hide_in_record
 from seatrial.trial.report import finish_run
 
 
@@ -68,10 +71,11 @@ class Trial:
         self.directory = directory
         self.models = tuple(models)
         self.began_s = began_s
-        self.record = record
+        secrets = [secret for name in choice.targets for secret in self._find_secrets(name)]
+        self.record: Callable[[Record], None] = lambda each: record(hide_in_record(each, secrets))
         self.lock = HostLock()
         self._ownership = ownership
-        self._progress = progress
+        self._progress: Progress = lambda line: progress(hide(line, secrets))
         self.lacking = {name: self._list_lacking(name) for name in choice.targets}
         self.model_record = self._describe_model()
         self._temporary_dirs: list[Path] = []
@@ -81,7 +85,7 @@ class Trial:
             self.models[0],
             record=record,
             began_s=began_s,
-            progress=progress,
+            progress=self._progress,
             serial=settings.general.serial,
             lock=self.lock,
         )
@@ -107,7 +111,7 @@ class Trial:
         directory = TrialDirectory.create(Path(general.out), new_run_id())
         owner = Owner.start(directory.path.name, Path(general.state_dir).expanduser())
         try:
-            progress(f"trial {directory.path.name}: model {source.given}: runs {source.origin}")
+            progress(f"trial {directory.path.name}: model {source.given}: {_say_whose_code(source, choice)}")
             models_dir = owner.directory("seatrial-models-")
             models = build_model(source, models_dir, owner)
             directory.write("start.json", _describe_start(settings, choice, source, models))
@@ -186,6 +190,8 @@ class Trial:
         self.take_down()
         leftovers: list[Leftover] = self._ownership.close() if isinstance(self._ownership, Owner) else []
         fix = "free some space, or choose another place with --out"
+        if not self.directory.problem:
+            self._compare_targets()
         if self.directory.problem:
             raise HarnessError(self.directory.problem, fix=fix)
         try:
@@ -193,16 +199,30 @@ class Trial:
         except OSError as error:
             raise HarnessError(f"{self.directory.path / 'run.json'} cannot be written: {error}", fix=fix) from error
 
+    def _compare_targets(self) -> None:
+        """Record whether the targets gave the same answers."""
+        checks = [record for record in self.directory.read_records() if isinstance(record, CheckRecord)]
+        for record in compare_targets(checks, self.models[0].manifest, self.directory.path, self.choice.targets):
+            self.record(record)
+
     def _describe_model(self) -> ModelRecord:
         model = self.models[0]
         return ModelRecord(
             name=model.name,
             version=model.version,
             digest=model.digest,
-            origin=find_model(self.settings.general.model).origin,
+            origin=_describe_origin(find_model(self.settings.general.model), model),
             cases=len(model.cases),
             python=model.manifest.python,
         )
+
+    def _find_secrets(self, name: str) -> tuple[str, ...]:
+        """What a target sends along that is not to be told; nothing of one that cannot be imported, for it sends nothing."""
+        try:
+            settings = self.settings.for_target(registry.find_target(name))
+        except UsageError:
+            return ()
+        return find_secrets(getattr(settings, "headers", {}))
 
     def _list_lacking(self, name: str) -> list[Requirement]:
         try:
@@ -234,6 +254,17 @@ class Trial:
         return Berth(target=target, context=context)
 
 
+def _say_whose_code(source: ModelSource, choice: Choice) -> str:
+    if source.kind == "directory" and registry.NOT_IN_ALL.issuperset(choice.targets):
+        return "none of its code is run, for nothing is deployed"
+    return f"runs {source.origin}"
+
+
+def _describe_origin(source: ModelSource, model: ModelDirectory) -> str:
+    golden = model.manifest.golden
+    return f"answers of {golden}" if golden in {LEARNED, UNSTEADY} else source.origin
+
+
 def _describe_start(settings: Settings, choice: Choice, source: ModelSource, models: Sequence[ModelDirectory]) -> bytes:
     """What a killed trial leaves besides its records: what it was about."""
     import msgspec
@@ -243,7 +274,8 @@ def _describe_start(settings: Settings, choice: Choice, source: ModelSource, mod
         "targets": choice.targets,
         "model": {"given": source.given, "name": models[0].name, "versions": [model.version for model in models]},
         "settings": {
-            path: {"value": setting.value, "source": setting.source} for path, setting in settings.given.items()
+            path: {"value": mask_setting(path, setting.value), "source": setting.source}
+            for path, setting in settings.given.items()
         },
     }
     return msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n"

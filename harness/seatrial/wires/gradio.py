@@ -12,6 +12,7 @@ from typing import Any
 import h11
 import orjson
 
+from seatrial.discovery import Discovery, Fetch, choose_name, read_object
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
 from seatrial.wire import Answer, Exchange, Framing, RawQuestion, Refusal, RefusalKind, Send, Step
@@ -36,6 +37,10 @@ class GradioRunWire:
             decode=lambda body: read_data(body["data"], manifest),
         )
 
+    def discover(self, fetch: Fetch, name: str) -> Discovery:
+        """Return the name of the app's only function."""
+        return discover_function(fetch, name)
+
 
 class GradioCallWire:
     """Two requests: POST /gradio_api/call/NAME, then the event stream of the id that it gave."""
@@ -46,6 +51,10 @@ class GradioCallWire:
     def open_exchange(self, endpoint: Endpoint, manifest: Manifest) -> Exchange:
         """Return a fresh exchange for one question."""
         return CallExchange(endpoint, manifest)
+
+    def discover(self, fetch: Fetch, name: str) -> Discovery:
+        """Return the name of the app's only function."""
+        return discover_function(fetch, name)
 
 
 @dataclass(slots=True)
@@ -121,6 +130,15 @@ class CallExchange:
             message = f"{type(error).__name__}: {error}; data: {show_body(text)}"
             return Refusal(kind=RefusalKind.MALFORMED, status=response.status, message=message)
         return Answer(outputs=outputs, status=response.status, model_version=version, headers=response.headers)
+
+
+def discover_function(fetch: Fetch, name: str) -> Discovery:
+    """Return the name of an app's function; of what goes in, its page of information tells components, not tensors."""
+    if name:
+        return Discovery(name=name)
+    functions = read_object(fetch(f"{_API_PREFIX}/info"), f"{_API_PREFIX}/info").get("named_endpoints")
+    known = [each.removeprefix("/") for each in functions] if isinstance(functions, dict) else []
+    return Discovery(name=choose_name(known, "function"))
 
 
 def read_events(body: bytes) -> list[tuple[str, bytes]]:

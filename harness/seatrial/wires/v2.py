@@ -9,11 +9,13 @@ from typing import Any
 
 import orjson
 
+from seatrial.discovery import Discovery, Fetch
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Manifest
 from seatrial.tensors import fits, to_array, to_list
 from seatrial.wire import Exchange, Framing
 from seatrial.wires.json_exchange import Decoded, JsonExchange
+from seatrial.wires.v2_metadata import discover_model
 
 
 class V2Wire:
@@ -39,6 +41,10 @@ class V2Wire:
             return read_outputs(tensors, manifest), str(body.get("model_version", ""))
 
         return JsonExchange(url=url, headers=endpoint.headers, encode=encode, decode=decode)
+
+    def discover(self, fetch: Fetch, name: str) -> Discovery:
+        """Return what the server's metadata tells."""
+        return discover_model(fetch, name)
 
 
 def read_outputs(tensors: dict[str, Any], manifest: Manifest) -> Arrays:

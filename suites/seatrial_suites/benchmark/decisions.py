@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from seatrial.checks import InvalidMeasurementError
+from seatrial.load.result import LoadResult
 from seatrial.records import CapacityRecord, FloorRecord
 
+FASTER_ALLOWED: Final = 0.9
 _QUIETER = "run it on a quieter machine"
 
 
@@ -33,3 +38,37 @@ def decide_path(record: FloorRecord) -> None:
         raise InvalidMeasurementError(f"no measurement of the path or of its floor: {codes}", fix=_QUIETER)
     is_sooner = record.cost_high_s is not None and record.cost_high_s < 0
     assert not is_sooner, f"the path takes {-record.cost_p50_s * 1e3:.3f} ms less at p50 than {record.floor.way}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Median:
+    """A median and its interval, in seconds."""
+
+    p50_s: float
+    low_s: float
+    high_s: float
+
+
+def read_median(result: LoadResult) -> Median:
+    """Return the median of a run's response times. Raises InvalidMeasurementError when too few requests tell it."""
+    interval, p50_s = result.intervals.get("p50"), result.response_time_s.p50
+    if interval is None or p50_s is None:
+        raise InvalidMeasurementError(
+            "too few requests to compare medians", fix="a longer duration_s, or a higher rate"
+        )
+    return Median(p50_s=p50_s, low_s=interval.low, high_s=interval.high)
+
+
+def decide_repeated(before: Median, repeated: Median, after: Median) -> None:
+    """Pass unless one question is answered faster than questions that vary were, before it and after it.
+
+    Raises:
+        AssertionError: it is, beyond the intervals and by more than a tenth.
+    """
+    faster = all(
+        repeated.high_s < varied.low_s and repeated.p50_s < FASTER_ALLOWED * varied.p50_s for varied in (before, after)
+    )
+    assert not faster, (
+        f"p50 {repeated.p50_s * 1e3:.2f} ms for one question, "
+        f"{before.p50_s * 1e3:.2f} and {after.p50_s * 1e3:.2f} ms for questions that vary"
+    )

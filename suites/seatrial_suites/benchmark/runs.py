@@ -50,8 +50,10 @@ def order_capacity(settings: Settings) -> CapacityOrder:
     return dataclasses.replace(SEARCH, objectives=objectives)
 
 
-def run_latency(request: pytest.FixtureRequest, target: str, load: Load, *, repeated: bool = False) -> LoadRecord:
-    """Return the record of the run that tells the latency of a target, or of the same with one case all the time.
+def run_latency(
+    request: pytest.FixtureRequest, target: str, load: Load, *, name: str = "", cases: int = 0
+) -> LoadRecord:
+    """Return the record of the run that tells the latency of a target, or of the same by another name, with fewer cases.
 
     Each is made at the first call.
 
@@ -59,8 +61,8 @@ def run_latency(request: pytest.FixtureRequest, target: str, load: Load, *, repe
         InvalidMeasurementError: it was no measurement, however often it was tried.
     """
     order = order_latency(find_session(request.config).settings)
-    if repeated:
-        order = dataclasses.replace(order, name="repeated-input", cases=1, objectives=None)
+    if name:
+        order = dataclasses.replace(order, name=name, cases=cases, objectives=None)
     runs = request.config.stash.setdefault(_RUNS, {})
     key = (target, order.name)
     if key not in runs:

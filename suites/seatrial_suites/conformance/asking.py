@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +41,13 @@ def ask(client: Client, inputs: Arrays, *, timeout_s: float | None = None) -> An
     return outcome
 
 
-def ask_cases(deployment: Deployment, model: ModelDirectory, facts: dict[str, Any]) -> list[str]:
-    """Ask every golden case of `model` and return a sentence for each that is not answered right.
+def ask_cases(
+    deployment: Deployment,
+    model: ModelDirectory,
+    facts: dict[str, Any],
+    keep: Callable[[str, Arrays], None] = lambda _case, _outputs: None,
+) -> list[str]:
+    """Ask every golden case of `model` and return a sentence for each that is not answered right; `keep` is told each answer.
 
     After three questions in a row without an answer in time no more are asked: the rest counts as not answered right.
     """
@@ -59,6 +65,7 @@ def ask_cases(deployment: Deployment, model: ModelDirectory, facts: dict[str, An
                 wrong.append(f"{case.name}: {outcome.message}")
                 continue
             timeouts = 0
+            keep(case.name, outcome.outputs)
             comparisons.append(compare(case.outputs, outcome.outputs, model.manifest))
             if not comparisons[-1].right:
                 wrong.append(f"{case.name}: {comparisons[-1].message}")

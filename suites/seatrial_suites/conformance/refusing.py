@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from seatrial.client import AskTimeoutError, Client
 from seatrial.comparison import compare
 from seatrial.endpoint import Endpoint
@@ -16,6 +14,8 @@ from seatrial.wire import Answer, RawQuestion, Refusal, RefusalKind
 from seatrial_suites.conformance import asking
 from seatrial_suites.conformance.asking import NoAnswer, ask
 
+OVER_HTTP = frozenset({"http", "http-events"})
+"""For what only HTTP has."""
 Outcome = Answer | Refusal | NoAnswer
 
 
@@ -46,12 +46,6 @@ def say_after(client: Client, model: ModelDirectory, *, timeout_s: float | None 
 def is_right_answer(model: ModelDirectory, answer: Answer, index: int = 0) -> bool:
     """Whether it is the answer of a golden case, the first if no other is meant."""
     return compare(model.cases[index].outputs, answer.outputs, model.manifest).right
-
-
-def require_http(endpoint: Endpoint) -> None:
-    """Skip where what is asked goes over no HTTP."""
-    if find_wire(endpoint.wire).framing == "frame":
-        pytest.skip(f"it is asked over HTTP, and {endpoint.wire} is no HTTP")
 
 
 def show_exchange(client: Client, endpoint: Endpoint, outcome: Outcome) -> str:

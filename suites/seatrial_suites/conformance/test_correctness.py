@@ -12,6 +12,7 @@ from seatrial.client import Client
 from seatrial.comparison import compare
 from seatrial.model import Case, ModelDirectory
 from seatrial.target import Deployment
+from seatrial.trial.answers import AnswerBook
 from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask, ask_cases, describe_wrong
 
 pytestmark = pytest.mark.conformance
@@ -23,11 +24,17 @@ _MAX_BATCH_CASES = 16
     "golden cases",
     sentence="Every golden case gets the model's own answer, within the tolerance of its manifest.",
     source=f"{PART_E}, R01",
+    answers="own",
 )
 def test_golden_cases(
-    seatrial_deployment: Deployment, seatrial_model: ModelDirectory, seatrial_facts: dict[str, Any]
+    seatrial_deployment: Deployment,
+    seatrial_model: ModelDirectory,
+    seatrial_answers: AnswerBook,
+    seatrial_facts: dict[str, Any],
 ) -> None:
-    wrong = ask_cases(seatrial_deployment, seatrial_model, seatrial_facts)
+    """The answers are kept: when all targets are gone, R02 compares them."""
+    wrong = ask_cases(seatrial_deployment, seatrial_model, seatrial_facts, seatrial_answers.keep)
+    seatrial_facts.update(seatrial_answers.write())
     assert not wrong, describe_wrong(wrong, seatrial_model)
 
 

@@ -14,10 +14,10 @@ from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask
 from seatrial_suites.conformance.broken import list_broken, make_body
 from seatrial_suites.conformance.leaking import find_inside
 from seatrial_suites.conformance.refusing import (
+    OVER_HTTP,
     ask_raw,
     is_refused,
     is_right_answer,
-    require_http,
     say_after,
     show_exchange,
 )
@@ -67,10 +67,10 @@ def test_broken_json(seatrial_deployment: Deployment, seatrial_facts: dict[str, 
     sentence="A content type that is not the wire's is refused with a 4xx status, a missing one with that or a right answer, "
     "and one that differs in case or names the charset UTF-8 is answered as any other.",
     source=f"{PART_E}, B04; RFC 9110, 8.3 and 15.5.16",
+    wires=OVER_HTTP,
 )
 def test_content_types(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
-    require_http(endpoint)
     findings = Findings()
     with Client(endpoint, model.manifest) as client:
         body = make_body(endpoint, model)

@@ -36,6 +36,7 @@ _GRACE_S = 30.0
     profile="standard",
     sentence="After an update every answer is the new version's, at the address that it had before; and so on the way back.",
     source=f"{PART_E}, R06 and L01",
+    covers={"L01"},
 )
 def test_update_and_back(
     request: pytest.FixtureRequest,
@@ -71,6 +72,7 @@ def test_update_and_back(
     profile="standard",
     sentence="After SIGKILL and a restart, or by itself where the technology heals, every answer is right at the same address.",
     source=f"{PART_E}, L07 and F01",
+    covers={"F01"},
 )
 def test_kill_and_return(
     request: pytest.FixtureRequest,
@@ -113,6 +115,7 @@ def test_kill_and_return(
     profile="standard",
     sentence="CPU seconds and memory of the deployment are known, and grow with work.",
     source=f"{PART_E}, O03",
+    answers="any",
 )
 def test_usage(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     before = seatrial_deployment.measure_usage()
@@ -137,6 +140,7 @@ def test_usage(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) 
     needs={"limits"},
     sentence="The CPU and memory limits that the model asks for are those that the deployment sees from inside.",
     source="seatrial's README, What is compared",
+    answers="any",
 )
 def test_limits(
     seatrial_deployment: Deployment, seatrial_model: ModelDirectory, seatrial_facts: dict[str, Any]

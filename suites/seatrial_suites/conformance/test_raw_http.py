@@ -19,7 +19,7 @@ from seatrial_suites.conformance.asking import PART_E
 from seatrial_suites.conformance.attacks import Attack, Fate, Question, list_framing, list_heads
 from seatrial_suites.conformance.raw_http import Reaction, Response, provoke
 from seatrial_suites.conformance.reaching import find_host
-from seatrial_suites.conformance.refusing import is_right_answer, require_http, say_after
+from seatrial_suites.conformance.refusing import OVER_HTTP, is_right_answer, say_after
 
 pytestmark = pytest.mark.conformance
 _NOT_IMPLEMENTED, _NO_SUCH_VERSION = 501, 505
@@ -33,12 +33,12 @@ _NOT_IMPLEMENTED, _NO_SUCH_VERSION = 501, 505
     sentence="A request that RFC 9112 wants refused has a status of 4xx, 501 or 505, or ends the connection; none has a second "
     "response, to something hidden in it; and the next question, on a new connection, is answered right.",
     source=f"{PART_E}, B07; RFC 9112, 2.2, 3, 3.2, 5, 6.1, 6.3, 7.1, 9.3",
+    wires=OVER_HTTP,
 )
 def test_raw_http(
     request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
-    require_http(endpoint)
     host = find_host(request, endpoint, "an attack")
     findings = Findings()
     with Client(endpoint, model.manifest, keep_alive=False) as client:

@@ -47,7 +47,7 @@ def test_kept_connections_are_few_and_what_opening_them_took_stands_apart(
     assert done.returncode in {0, 7}, done.stderr
     assert result["connections_opened"] == 3
     assert result["outcomes"] == {"answered": result["requests"]}
-    if result["valid"]:
+    if result["connect_time_s"] is not None:  # Null: all were opened before the window began.
         assert 0 < result["connect_time_s"]["max"] < 10
 
 
