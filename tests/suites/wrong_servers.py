@@ -30,7 +30,9 @@ from seatrial_suites.conformance import (
     lives,
     logs,
     outward,
+    raw_http,
     soaking,
+    straining,
     test_faults,
     test_protocol_sagemaker,
     traffic,
@@ -158,3 +160,6 @@ lives.USAGE_WAIT_S = 3.0
 logs.LOG_WAIT_S = soaking.DESCRIPTORS_WAIT_S = 0.5
 outward.OUTSIDE = frozenset({HOME})
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
+raw_http.REACTION_WAIT_S = 1.0
+straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0
+straining.BURST_S = 0.2
