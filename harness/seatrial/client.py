@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from seatrial.endpoint import Endpoint
@@ -69,6 +69,11 @@ class Client:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def open(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        """Open the connection now, not with the first question. Raises OSError."""
+        if self._socket is None:
+            self._socket = connect(self._endpoint, timeout_s)
 
     def ask(self, inputs: Arrays, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Answer | Refusal:
         """Ask one question.
@@ -142,25 +147,44 @@ class Client:
         return self._socket
 
 
-def connect(endpoint: Endpoint, timeout_s: float) -> socket.socket:
-    """Open a connection to an endpoint: TCP, TLS or a Unix socket."""
+def connect(endpoint: Endpoint, timeout_s: float, *, host: str = "", receive_bytes: int = 0) -> socket.socket:
+    """Open a connection to an endpoint: TCP, TLS or a Unix socket.
+
+    Args:
+        endpoint: where.
+        timeout_s: bound on it.
+        host: the address to connect to where its name was looked up before.
+        receive_bytes: room for what has arrived and is not read; 0 is as the system has it.
+    """
     parts = urlsplit(endpoint.address)
     if parts.scheme == "unix":
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(timeout_s)
-        try:
-            connection.connect(parts.path)
-        except OSError:
-            connection.close()
-            raise
-        return connection
+        return _open_socket(socket.AF_UNIX, parts.path, timeout_s, receive_bytes)
     secure = parts.scheme == "https"
-    connection = socket.create_connection((parts.hostname or "", parts.port or (443 if secure else 80)), timeout_s)
+    where = (host or parts.hostname or "", parts.port or (443 if secure else 80))
+    if receive_bytes:
+        family, _, _, _, address = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)[0]
+        connection = _open_socket(family, address, timeout_s, receive_bytes)
+    else:
+        connection = socket.create_connection(where, timeout_s)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if not secure:
         return connection
     context = ssl.create_default_context(cafile=endpoint.ca_file or None)
     return context.wrap_socket(connection, server_hostname=parts.hostname)
+
+
+def _open_socket(family: int, address: Any, timeout_s: float, receive_bytes: int) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if receive_bytes:
+            # Before it connects, for the peer is told then how much it may send.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        connection.settimeout(timeout_s)
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def _is_closed(connection: socket.socket) -> bool:

@@ -25,7 +25,7 @@ class Endpoint:
     """Address (`http://127.0.0.1:8080`, `unix:/tmp/x/socket`), wire and network path of a deployment.
 
     It stays the same through the deployment's life. `name` is what the model (V2), the endpoint (SageMaker) or the function
-    (Gradio) is called there.
+    (Gradio) is called there. `body_limit_bytes` is the longest body that it documents to accept; None where no document says.
     """
 
     address: str
@@ -35,3 +35,4 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     credentials: Credentials | None = None
     ca_file: str = ""
+    body_limit_bytes: int | None = None

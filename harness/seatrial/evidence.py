@@ -42,6 +42,17 @@ def show_sent(endpoint: Endpoint, sent: bytes) -> str:
     return source + shlex.join(["curl", "-i", "-X", method, *where, *headers, *data, *url])
 
 
+def show_raw(endpoint: Endpoint, sent: bytes) -> str:
+    """Return the command that sends the same bytes, whatever they are, over a connection of their own."""
+    parts = urlsplit(endpoint.address)
+    secure = parts.scheme == "https"
+    where = f"-U {shlex.quote(parts.path)}" if parts.scheme == "unix" else f"{parts.hostname} {parts.port or 80}"
+    through = f"openssl s_client -quiet -connect {parts.hostname}:{parts.port or 443}" if secure else f"nc {where}"
+    shown = _mask_lines(sent, endpoint.headers)  # Where such bytes have their heads is not certain.
+    more = f"  # the first of {len(sent)} bytes" if len(shown) > MOST_BYTES else ""
+    return f"printf '{''.join(_escape(each) for each in shown[:MOST_BYTES])}' | {through}{more}"
+
+
 def show_received(received: bytes) -> str:
     """Return the beginning of what came back."""
     return show_bytes(mask(received)) if received else "nothing"
@@ -57,10 +68,14 @@ def show_bytes(data: bytes) -> str:
 def mask(data: bytes, names: Iterable[str] = ()) -> bytes:
     """Return a message with the values of headers masked that let somebody in, and of those that are named."""
     head, separator, body = data.partition(b"\r\n\r\n")
-    head = _SECRETS.sub(_mask_value, head)
+    return _mask_lines(head, names) + separator + body
+
+
+def _mask_lines(data: bytes, names: Iterable[str]) -> bytes:
+    data = _SECRETS.sub(_mask_value, data)
     for name in names:
-        head = re.sub(rb"(?im)^(" + re.escape(name.encode("latin-1")) + rb"):[^\r\n]*", _mask_value, head)
-    return head + separator + body
+        data = re.sub(rb"(?im)^(" + re.escape(name.encode("latin-1")) + rb"):[^\r\n]*", _mask_value, data)
+    return data
 
 
 def _mask_value(found: re.Match[bytes]) -> bytes:
@@ -87,3 +102,10 @@ def _give_body(body: bytes) -> tuple[str, list[str]]:
     if text.isprintable() and not text.startswith("@"):
         return "", ["--data-binary", text]
     return f"base64 -d <<< {base64.b64encode(body).decode()} | ", ["--data-binary", "@-"]
+
+
+def _escape(byte: int) -> str:
+    """Return a byte as printf takes it in single quotes; three octal digits, for a digit may follow."""
+    known = {0x0D: "\\r", 0x0A: "\\n", 0x25: "%%", 0x5C: "\\\\"}
+    plain = 0x20 <= byte < 0x7F and byte != 0x27
+    return known.get(byte) or (chr(byte) if plain else f"\\{byte:03o}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from seatrial.endpoint import Endpoint
-from seatrial.evidence import MASK, MOST_BYTES, mask, show_bytes, show_received, show_sent
+from seatrial.evidence import MASK, MOST_BYTES, mask, show_bytes, show_raw, show_received, show_sent
 
 
 class Keeping(http.server.BaseHTTPRequestHandler):
@@ -87,6 +87,24 @@ def test_what_is_no_request_is_shown_as_bytes() -> None:
 def test_of_much_the_beginning_is_shown() -> None:
     assert show_bytes(b"x" * (MOST_BYTES + 1)).endswith(f"… ({MOST_BYTES + 1} bytes)")
     assert show_received(b"") == "nothing"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_raw_bytes_are_shown_as_something_that_writes_them() -> None:
+    endpoint = Endpoint(address="http://127.0.0.1:8080", wire="v2", path="loopback")
+    sent = b"POST /100%/'x' HTTP/1.1\r\nA : \\n\x00\xff7\n\r\n"
+    command, _, sender = show_raw(endpoint, sent).rpartition(" | ")
+    assert sender == "nc 127.0.0.1 8080"
+    assert subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout == sent
+
+
+def test_raw_bytes_give_no_secret_away_and_say_how_many_they_are() -> None:
+    endpoint = Endpoint(address="https://127.0.0.1:8443", wire="v2", path="loopback")
+    sent = b"GET / HTTP/1.1\r\nX: \r\n\r\nauthorization: Bearer s3cret\r\n" + b"x" * MOST_BYTES
+    shown = show_raw(endpoint, sent)
+    assert "s3cret" not in shown
+    assert "openssl s_client -quiet -connect 127.0.0.1:8443" in shown
+    assert shown.endswith(f"# the first of {len(sent)} bytes")
 
 
 @pytest.mark.parametrize("target", ["/a/../../b", "/%2E%2e/b", "http://127.0.0.1:9/b", "/plain?x=1"])

@@ -35,8 +35,16 @@ WRONG = {
     "starts-without-store": ("F04", "down at the start: it says that it is ready"),
     "runs-as-root": ("X04", "its first process is root's"),
 }
-# An answer that is wrong is not that of the other targets either.
-ALSO = {"off-by-one": {"R02"}}
+# What is no JSON is asked in several ways, and what is broken by it, or never came back, has no right answer later.
+ALSO = {
+    "off-by-one": {"R02"},  # An answer that is wrong is not that of the other targets either.
+    "hangs": {"R04", "R04a"},
+    "swallows": {"B02"},
+    "dies-of-it": {"B02", "B03", "B06"},
+    "forgets": {"B02", "B03", "B06"},
+    "reorders": {"R04"},
+    "restarts-nothing": {"B02", "B03", "B06"},
+}
 CLAIMED = {"runs-as-nobody": "X04", "has-store": "F04"}
 RIGHT = ("right", "heals-unseen", "nameless-unclaimed")
 

@@ -81,6 +81,8 @@ class WrongServer(floor.FloorServer):
         """As the floor does, but for what is no JSON."""
         try:
             json.loads(body)
+        except RecursionError:
+            return respond(self, body)
         except ValueError:
             if self.wrong == "swallows" and WrongServer.first is not None:
                 return WrongServer.first

@@ -23,13 +23,17 @@ from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, cho
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
 from seatrial_fixtures.wrong.observed import HOME
 from seatrial_fixtures.wrong.security import AUTHORIZATION
+from seatrial_fixtures.wrong.server import RightServer
 from seatrial_fixtures.wrong.speech import SPEECHES
 from seatrial_suites.conformance import (
     asking,
     lives,
     logs,
     outward,
+    raw_http,
     soaking,
+    straining,
+    test_drawn,
     test_faults,
     test_protocol_sagemaker,
     traffic,
@@ -130,8 +134,14 @@ class SpecimenTarget:
 
 def make_endpoint(port: int, specimen: Specimen, model: ModelDirectory) -> Endpoint:
     name = SPEECHES[specimen.wire].name or model.name
-    headers = AUTHORIZATION if "auth" in specimen.claims else {}
-    return Endpoint(address=f"http://127.0.0.1:{port}", wire=specimen.wire, path="loopback", name=name, headers=headers)
+    return Endpoint(
+        address=f"http://127.0.0.1:{port}",
+        wire=specimen.wire,
+        path="loopback",
+        name=name,
+        headers=AUTHORIZATION if "auth" in specimen.claims else {},
+        body_limit_bytes=RightServer.body_limit_bytes,
+    )
 
 
 def add(name: str, specimen: Specimen) -> None:
@@ -151,3 +161,8 @@ lives.USAGE_WAIT_S = 3.0
 logs.LOG_WAIT_S = soaking.DESCRIPTORS_WAIT_S = 0.5
 outward.OUTSIDE = frozenset({HOME})
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
+raw_http.REACTION_WAIT_S = 0.5
+straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0
+straining.BURST_S = 0.2
+# Enough to meet what is wrong with a datatype, of which there are eleven in the model asked.
+test_drawn.DRAWN = 8

@@ -38,7 +38,7 @@ from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 from seatrial_fixtures.specimens.process import serve
 from seatrial_fixtures.targets.inprocess import _answers
 from seatrial_suites.benchmark import runs
-from seatrial_suites.conformance import asking, lives, test_faults, traffic
+from seatrial_suites.conformance import asking, lives, straining, test_faults, traffic
 
 SERVER = Path(__file__).with_name("wrong_floor.py")
 ALL: frozenset[Capability] = frozenset({"batch", "update", "kill", "usage", "limits", "drain", "version-in-answer"})
@@ -258,6 +258,7 @@ traffic.QUESTION_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
+straining.BURST_S = 0.2
 # An overload shows from a hundred requests on.
 runs.LATENCY = LoadOrder(name="latency", rate=60.0, duration_s=2.0, warm_up_s=0.5)
 # Thirty milliseconds show in forty requests.

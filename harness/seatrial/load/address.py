@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit
 
 from seatrial.errors import UsageError
 from seatrial.load.plan import Destination
+from seatrial.reach import choose_address
 
 _PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -47,21 +46,9 @@ def resolve(
     parts = _split(url)
     hostname = str(parts.hostname)
     port = parts.port or _PORTS[parts.scheme]
-    try:
-        found = [str(each[4][0]) for each in socket.getaddrinfo(hostname, port, type=socket.SOCK_STREAM)]
-    except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"{hostname!r} has no address: {why}") from error
-    local = [each for each in found if is_this_machine(each)]
-    remote = [each for each in found if each not in local]
-    if remote and (strictly or not local) and hostname.lower() not in {each.lower() for each in allowed}:
-        shown = hostname if hostname == remote[0] else f"{hostname} ({remote[0]})"
-        raise UsageError(
-            f"{shown} is not this machine, and {what} goes to loopback unless its host is named",
-            fix=f"give --allow-remote {hostname} if it is yours",
-        )
+    chosen = choose_address(hostname, port, allowed=allowed, what=what, strictly=strictly)
     destination = Destination(
-        host=(local or found)[0],
+        host=chosen,
         port=port,
         tls=parts.scheme == "https",
         server_name=hostname,
@@ -72,13 +59,6 @@ def resolve(
         f"?{quote(parts.query, safe='/?%:@!$&()*+,;=~')}" if parts.query else ""
     )
     return Address(destination=destination, host_header=parts.netloc.encode("idna").decode(), path=target)
-
-
-def is_this_machine(address: str) -> bool:
-    """Whether an IP address leads to this machine: loopback, or unspecified, which Linux connects to loopback."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return any(each is not None and (each.is_loopback or each.is_unspecified) for each in (parsed, mapped))
 
 
 def compose_request(

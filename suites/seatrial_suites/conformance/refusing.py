@@ -39,18 +39,18 @@ def is_refused(outcome: Outcome, endpoint: Endpoint) -> bool:
     return outcome.kind is RefusalKind.FAILED and told_by_event
 
 
-def say_after(client: Client, model: ModelDirectory) -> str:
+def say_after(client: Client, model: ModelDirectory, *, timeout_s: float | None = None) -> str:
     """Ask a golden case after something that was refused; return what is wrong with its answer, or an empty string."""
-    after = ask(client, model.cases[0].inputs)
+    after = ask(client, model.cases[0].inputs, timeout_s=timeout_s)
     if isinstance(after, NoAnswer):
         return f"the next question has no answer: {after.message}"
     found = compare(model.cases[0].outputs, after.outputs, model.manifest)
     return "" if found.right else f"the next question is answered wrong: {found.message}"
 
 
-def is_right_answer(model: ModelDirectory, answer: Answer) -> bool:
-    """Whether it is the answer of the first golden case."""
-    return compare(model.cases[0].outputs, answer.outputs, model.manifest).right
+def is_right_answer(model: ModelDirectory, answer: Answer, index: int = 0) -> bool:
+    """Whether it is the answer of a golden case, the first if no other is meant."""
+    return compare(model.cases[index].outputs, answer.outputs, model.manifest).right
 
 
 def show_exchange(client: Client, endpoint: Endpoint, outcome: Outcome) -> str:

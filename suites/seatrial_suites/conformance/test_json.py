@@ -1,0 +1,140 @@
+"""JSON at its edges: what is none is refused, what is some harms nothing, and what comes back is strict JSON."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from seatrial.checks import Findings, check
+from seatrial.client import Client
+from seatrial.target import Deployment
+from seatrial.wire import Answer, RawQuestion, Refusal, RefusalKind
+from seatrial_suites.conformance.asking import PART_E
+from seatrial_suites.conformance.extreme_texts import list_extreme
+from seatrial_suites.conformance.json_texts import BROKEN, SOUND
+from seatrial_suites.conformance.misshapen import name_kind
+from seatrial_suites.conformance.placing import join_cases, list_leaves, place
+from seatrial_suites.conformance.refusing import Outcome, ask_raw, is_refused, say_after, show_exchange
+
+pytestmark = pytest.mark.conformance
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_JSON = re.compile(rb"(?<![\w.])-?(?:NaN|Infinity)\b", re.IGNORECASE)
+_JSON_TYPES = re.compile(rb"(?im)^content-type:\s*(?:application/json|text/event-stream)")
+# For a tensor of floats; a model may make NaN or an infinity of any of them.
+NUMBERS = {
+    "NaN": b"NaN",
+    "Infinity": b"Infinity",
+    "-Infinity": b"-Infinity",
+    "1e400": b"1e400",
+    "null": b"null",
+    '"NaN"': b'"NaN"',
+    '"Infinity"': b'"Infinity"',
+    "the greatest double": b"1.7976931348623157e308",
+    "the least double": b"-1.7976931348623157e308",
+}
+
+
+@check(
+    "B02",
+    "JSON is read as RFC 8259 has it",
+    level="SHOULD",
+    profile="standard",
+    sentence="A text that is no JSON is refused as the asker's mistake, alone and in the place of a tensor's element, and one "
+    "that is JSON, though no question, is no error of the server.",
+    source=f"{PART_E}, B02; RFC 8259, 2 to 9",
+)
+def test_json_grammar(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+    endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    name = model.manifest.inputs[0].name
+    findings = Findings()
+    with Client(endpoint, model.manifest) as client:
+        for what, text in BROKEN.items():
+            bodies = {"alone": text}
+            if text.strip():
+                bodies["inside"] = place(endpoint, model, join_cases(model, 1)).encode_around(text, name)
+            for where, body in bodies.items():
+                outcome = ask_raw(client, RawQuestion(body=body))
+                held = is_refused(outcome, endpoint)
+                findings.judge(f"{what}, {where}", "" if held else f"\n{show_exchange(client, endpoint, outcome)}")
+        for what, text in SOUND.items():
+            outcome = ask_raw(client, RawQuestion(body=text))
+            held = _is_borne(outcome)
+            findings.judge(f"{what}, sound", "" if held else f"\n{show_exchange(client, endpoint, outcome)}")
+        findings.judge("a golden case after all that", say_after(client, model))
+    findings.conclude(seatrial_facts)
+
+
+@check(
+    "R05",
+    "what is answered is JSON",
+    level="SHOULD",
+    profile="standard",
+    sentence="Whatever number is asked, no answer has NaN or Infinity in it as a bare word, which JSON has not.",
+    source=f"{PART_E}, R05; RFC 8259, 6",
+)
+def test_strict_json_out(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+    endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    floats = [spec for spec in model.manifest.inputs if name_kind(spec) == "floats"]
+    if not floats:
+        pytest.skip(f"{model.name} has no tensor of floats")
+    findings = Findings()
+    with Client(endpoint, model.manifest) as client:
+        for what, text in NUMBERS.items():
+            placed = place(endpoint, model, join_cases(model, 1))
+            outcome = ask_raw(client, RawQuestion(body=placed.encode_around(text, floats[0].name)))
+            found = _find_no_json(client.received)
+            findings.judge(what, f"{found} came back:\n{show_exchange(client, endpoint, outcome)}" if found else "")
+        placed = place(endpoint, model, join_cases(model, 1))
+        for spec in floats:
+            size = len(list(list_leaves(placed.read(spec.name))))
+            placed.write(spec.name, _fill(placed.read(spec.name), 1.7976931348623157e308))
+            seatrial_facts[f"elements_{spec.name}"] = size
+        outcome = ask_raw(client, RawQuestion(body=placed.encode()))
+        found = _find_no_json(client.received)
+        shown = f"{found} came back:\n{show_exchange(client, endpoint, outcome)}" if found else ""
+        findings.judge("the greatest double everywhere", shown)
+    findings.conclude(seatrial_facts)
+
+
+@check(
+    "B06",
+    "extreme texts harm nothing",
+    level="SHOULD",
+    profile="standard",
+    sentence="Deep nesting, huge numbers, NULs, a byte order mark, halves of surrogate pairs and the words NaN and Infinity are "
+    "answered or refused, never an error of the server or its end, and the next question is answered right.",
+    source=f"{PART_E}, B06; RFC 8259, 8 and 9",
+)
+def test_extreme_texts(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+    endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    findings = Findings()
+    with Client(endpoint, model.manifest) as client:
+        for name, make in list_extreme(endpoint, model).items():
+            outcome = ask_raw(client, RawQuestion(body=make()))
+            if not _is_borne(outcome):
+                findings.judge(name, f"\n{show_exchange(client, endpoint, outcome)}")
+            else:
+                findings.judge(name, say_after(client, model))
+    findings.conclude(seatrial_facts)
+
+
+def _is_borne(outcome: Outcome) -> bool:
+    """Whether a question was answered, in whatever way, or refused as the asker's mistake: no 5xx, no cut connection."""
+    if isinstance(outcome, Refusal):
+        return outcome.kind is not RefusalKind.TRUNCATED and outcome.status < 500
+    return isinstance(outcome, Answer)
+
+
+def _find_no_json(received: bytes) -> str:
+    """Return the first word of an answer in JSON that JSON has not, outside of its strings."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    if received.startswith(b"HTTP/") and not _JSON_TYPES.search(head + body):
+        return ""
+    found = _NO_JSON.search(_STRING.sub(b'""', body if received.startswith(b"HTTP/") else received))
+    return found[0].decode() if found else ""
+
+
+def _fill(data: Any, element: float) -> Any:
+    return [_fill(item, element) for item in data] if isinstance(data, list) else element

@@ -1,0 +1,80 @@
+"""What elements of a datatype may be: its edges, and values between them by chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from seatrial.model import Arrays, ModelDirectory, TensorSpec
+from seatrial.tensors import NUMPY_DTYPES
+from seatrial_suites.conformance.misshapen import bound, name_kind
+from seatrial_suites.conformance.placing import join_cases, list_leaves
+
+_MOST_ROWS = 2
+_TEXTS = (
+    "",
+    " ",
+    "\0",
+    "a\0b",
+    '"\\/\b\f\n\r\t',
+    "\x7f\x80\x9f",
+    "\u00e9",
+    "e\u0301",
+    "\u200d\ufeff",
+    "\u2028\u2029",
+    "\ud7ff\ue000\uffff",
+    "\U00010000",
+    "\U0001f600",
+    "\U0010ffff",
+    "NaN",
+    "null",
+    "a" * 5000,
+)
+_CHARACTERS = 'a0 "\\/\0\n\u00e9\u0301\u05d0\u2028\ufeff\uffff\U00010000\U0001f600\U0010ffff'
+
+
+def list_edges(spec: TensorSpec) -> dict[str, int]:
+    """Return the integers at the edges of a datatype, and those that a double does not hold, as far as it has them."""
+    least, greatest = bound(spec)
+    edges = {
+        "the greatest": greatest,
+        "one less than the greatest": greatest - 1,
+        "the least": least,
+        "one more than the least": least + 1,
+        "2^53": 1 << 53,
+        "2^53 and one": (1 << 53) + 1,
+        "2^53 and one, below zero": -(1 << 53) - 1,
+    }
+    return {name: value for name, value in edges.items() if least <= value <= greatest}
+
+
+@st.composite
+def draw_inputs(draw: st.DrawFn, model: ModelDirectory, spec: TensorSpec) -> Arrays:
+    """Draw a row or two of golden cases in which one tensor has elements by chance."""
+    rows = draw(st.integers(1, _MOST_ROWS))
+    inputs = dict(join_cases(model, rows))
+    golden = inputs[spec.name]
+    elements = _draw_elements(spec, list(list_leaves(golden.tolist())))
+    few = draw(st.lists(elements, min_size=1, max_size=4))
+    flat = np.empty(golden.size, dtype=NUMPY_DTYPES[spec.datatype])
+    flat[:] = [few[at % len(few)] for at in range(golden.size)]
+    inputs[spec.name] = flat.reshape(golden.shape)
+    return inputs
+
+
+def _draw_elements(spec: TensorSpec, golden: list[Any]) -> st.SearchStrategy[Any]:
+    kind = name_kind(spec)
+    if kind == "bools":
+        return st.booleans()
+    if kind == "strings":
+        return st.sampled_from(_TEXTS) | st.text(_CHARACTERS, max_size=12)
+    if kind == "integers":
+        least, greatest = bound(spec)
+        return st.sampled_from(list(list_edges(spec).values())) | st.integers(least, greatest)
+    info = np.finfo(NUMPY_DTYPES[spec.datatype])
+    edges = [0.0, -0.0, float(info.max), float(info.min), float(info.tiny), float(info.smallest_subnormal), 1 / 3, -1.0]
+    # Small ones: who takes a number for a time to wait is not to wait long.
+    small = st.floats(-1.0, 1.0, width=NUMPY_DTYPES[spec.datatype].itemsize * 8)  # type: ignore[arg-type]
+    return st.sampled_from([float(NUMPY_DTYPES[spec.datatype].type(each)) for each in edges] + golden) | small

@@ -1,0 +1,11 @@
+"""What reads its input wrong trips the checks that it says, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+FAMILIES = ("bad-input", "texts", "schema")
+
+
+def test_a_specimen_trips_its_checks_and_no_other(assert_trips: Callable[[str], None], specimen: str) -> None:
+    assert_trips(specimen)
