@@ -101,13 +101,20 @@ def list_slow(endpoint: Endpoint, host: str, model: ModelDirectory) -> dict[str,
 
 def ask_beside(strain: Strain, client: Client, model: ModelDirectory) -> str:
     """Ask some questions while others are slow; return what is wrong with the answers, or an empty string."""
-    with strain() as slow:
-        for number in range(_BESIDE):
-            for each in slow:
-                each.drip()
-            wrong = say_after(client, model, timeout_s=PROMPT_WAIT_S)
-            if wrong:
-                return f"{number} questions beside {SLOW_CLIENTS} such clients were answered, then: {wrong}"
+    try:
+        with strain() as slow:
+            return _ask_among(slow, client, model)
+    except OSError as error:
+        return f"such a client is not let in: {type(error).__name__}: {error}"
+
+
+def _ask_among(slow: Sequence[SlowClient], client: Client, model: ModelDirectory) -> str:
+    for number in range(_BESIDE):
+        for each in slow:
+            each.drip()
+        wrong = say_after(client, model, timeout_s=PROMPT_WAIT_S)
+        if wrong:
+            return f"{number} questions beside {SLOW_CLIENTS} such clients were answered, then: {wrong}"
     return ""
 
 
@@ -156,19 +163,26 @@ def ask_in_a_crowd(deployment: Deployment, cases: Sequence[Case], *, clients: in
     return crowd
 
 
-def leave_in_the_middle(endpoint: Endpoint, host: str, model: ModelDirectory, times: int) -> None:
-    """Connect and go, again and again: with the answer on its way, with half of the head sent, and with all but a byte."""
+def leave_in_the_middle(endpoint: Endpoint, host: str, model: ModelDirectory, times: int) -> str:
+    """Connect and go, again and again: with the answer on its way, with half of the head sent, and with all but a byte.
+
+    Returns why a client could not, or an empty string.
+    """
     first = model.cases[0].inputs
     delayed = {name: array * 0 + _DELAY_MS if name == "delay_ms" else array for name, array in first.items()}
     question = write_question(endpoint, model, delayed)
     half = (len(question) - len(find_body(find_wire(endpoint.wire).framing, question))) // 2
     for sent in (question, question[:half], question[:-1]):
         for number in range(times):
-            with connect(endpoint, _CONNECT_TIMEOUT_S, host=host) as connection:
-                if number % 2:
-                    # Every second one without a farewell: the server meets a reset.
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-                connection.sendall(sent)
+            try:
+                with connect(endpoint, _CONNECT_TIMEOUT_S, host=host) as connection:
+                    if number % 2:
+                        # Every second one without a farewell: the server meets a reset.
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+                    connection.sendall(sent)
+            except OSError as error:
+                return f"after {number} such clients one is not let in: {type(error).__name__}: {error}"
+    return ""
 
 
 def wait_right(client: Client, model: ModelDirectory) -> str:

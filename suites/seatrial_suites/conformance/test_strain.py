@@ -87,7 +87,8 @@ def test_clients_that_go(
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
     host = find_host(request, endpoint, "strain")
-    leave_in_the_middle(endpoint, host, model, _LEAVE_TIMES)
+    unwelcome = leave_in_the_middle(endpoint, host, model, _LEAVE_TIMES)
+    assert not unwelcome, unwelcome
     with Client(endpoint, model.manifest, keep_alive=False) as client:
         wrong = wait_right(client, model)
     assert not wrong, f"after clients went, {wrong}"
