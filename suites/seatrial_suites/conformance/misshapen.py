@@ -62,7 +62,7 @@ def list_wrong_elements(spec: TensorSpec) -> dict[str, Any]:
 
 def _list_changes(model: ModelDirectory) -> dict[str, Alter]:
     inputs = model.manifest.inputs
-    first = inputs[0].name
+    first, rank = inputs[0].name, len(inputs[0].shape)
     changes: dict[str, Alter] = {
         "a tensor missing": lambda placed: placed.drop(first),
         "a tensor that is not the model's": lambda placed: _add_stranger(placed, first),
@@ -72,8 +72,8 @@ def _list_changes(model: ModelDirectory) -> dict[str, Alter]:
         for what, element in list_wrong_elements(spec).items():
             changes.setdefault(what, _put(spec.name, element))
     changes |= {
-        "a dimension too many": lambda placed: _add_dimension(placed, first),
-        "a dimension too few": lambda placed: _drop_dimension(placed, first),
+        f"a dimension too many for {name_kind(inputs[0])} of rank {rank}": lambda placed: _add_dimension(placed, first),
+        f"a dimension too few for {name_kind(inputs[0])} of rank {rank}": lambda placed: _drop_dimension(placed, first),
         "rows of different lengths": lambda placed: _make_ragged(placed, first),
         "a datatype that is another": lambda placed: _tell(placed, first, datatype=_choose_other(inputs[0])),
         "a datatype that there is not": lambda placed: _tell(placed, first, datatype="FLOAT"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from seatrial.checks import Findings, check
@@ -94,7 +95,9 @@ def test_strict_json_out(seatrial_deployment: Deployment, seatrial_facts: dict[s
         outcome = ask_raw(client, RawQuestion(body=placed.encode()))
         found = _find_no_json(client.received)
         shown = f"{found} came back:\n{show_exchange(client, endpoint, outcome)}" if found else ""
-        findings.judge("the greatest double everywhere", shown)
+        # A model that refuses, or stays finite, has nothing to write that JSON has not: nothing is shown by that.
+        if shown or _is_infinite(outcome):
+            findings.judge("the greatest double everywhere", shown)
     findings.conclude(seatrial_facts)
 
 
@@ -125,6 +128,12 @@ def _is_borne(outcome: Outcome) -> bool:
     if isinstance(outcome, Refusal):
         return outcome.kind is not RefusalKind.TRUNCATED and outcome.status < 500
     return isinstance(outcome, Answer)
+
+
+def _is_infinite(outcome: Outcome) -> bool:
+    """Whether a number of an answer is not finite."""
+    arrays = outcome.outputs.values() if isinstance(outcome, Answer) else ()
+    return any(not np.isfinite(array).all() for array in arrays if array.dtype.kind == "f")
 
 
 def _find_no_json(received: bytes) -> str:
