@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -36,6 +37,8 @@ from seatrial_suites.conformance import (
     test_drawn,
     test_faults,
     test_protocol_sagemaker,
+    test_readiness,
+    test_rolling,
     traffic,
 )
 
@@ -55,17 +58,22 @@ class ThreadDeployment:
             self.server = specimen.server(model.path, specimen.wire)
         except LoadingError as error:
             raise DeploymentError(str(error)) from error
-        port = self._stack.enter_context(self.server.listen())
-        self.endpoint = make_endpoint(port, specimen, model)
+        self.port = self._stack.enter_context(self.server.listen())
+        self.ready_path = find_ready_path(specimen)
+        self.endpoint = make_endpoint(self.port, specimen, model)
 
     def wait_ready(self, timeout_s: float) -> None:
-        pass
-
-    def is_ready(self) -> bool:
-        return True
+        deadline_s = time.monotonic() + timeout_s
+        while not answers_http(self.port, self.ready_path, timeout_s=max(0.05, deadline_s - time.monotonic())):
+            if time.monotonic() > deadline_s:
+                raise DeploymentError(f"{self.ready_path} is not answered within {timeout_s:g} s")
 
     def update(self, model: ModelDirectory) -> None:
-        raise NotImplementedError
+        try:
+            self.server.replace(model.path)
+        except LoadingError as error:
+            raise DeploymentError(str(error)) from error
+        self.model = model
 
     def kill(self) -> None:
         raise NotImplementedError
@@ -105,7 +113,7 @@ class LivingDeployment(ProcessDeployment):
             process=process,
             model=model,
             launch=launch,
-            is_ready=lambda: answers_http(port, READY_PATHS.get(specimen.wire, "/config")),
+            is_ready=lambda: answers_http(port, find_ready_path(specimen)),
             endpoint=make_endpoint(port, specimen, model),
             fidelity=REAL,
             stop_grace_s=context.stop_grace_s,
@@ -132,6 +140,10 @@ class SpecimenTarget:
         return kind(model, context, self.name, self.specimen)
 
 
+def find_ready_path(specimen: Specimen) -> str:
+    return READY_PATHS.get(specimen.wire, "/config")
+
+
 def make_endpoint(port: int, specimen: Specimen, model: ModelDirectory) -> Endpoint:
     name = SPEECHES[specimen.wire].name or model.name
     return Endpoint(
@@ -154,12 +166,14 @@ for family in load_families().values():
 
 # What is waited for here never comes, or at once.
 asking.ANSWER_TIMEOUT_S = test_protocol_sagemaker.PING_TIMEOUT_S = 1.0
-traffic.QUESTION_TIMEOUT_S = 1.0
+traffic.QUESTION_TIMEOUT_S, traffic.ANSWERED_WAIT_S = 1.0, 5.0
 lives.GRACE_S = 5.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
 logs.LOG_WAIT_S = soaking.DESCRIPTORS_WAIT_S = 0.5
 outward.OUTSIDE = frozenset({HOME})
+test_readiness.SLOW_LOAD_S, test_readiness.READY_WITHIN_S = 0.6, 1.0
+test_rolling.PACE_S = 0.02
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
 raw_http.REACTION_WAIT_S = 0.5
 straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0

@@ -19,6 +19,19 @@ def find_failed(history: History) -> list[HistoryRequest]:
     return [each for each in history.requests if each.outcome != "ok"]
 
 
+def find_lost(history: History) -> list[HistoryRequest]:
+    """Failed requests, but for those that went with a connection that was kept."""
+    return [each for each in find_failed(history) if not _went_with_kept(each)]
+
+
+def count_kept_lost(history: History) -> int:
+    """How many requests went with a connection that was kept.
+
+    A server may end an idle connection just as a client sends on it, and the client cannot know (RFC 9112, 9.5).
+    """
+    return sum(_went_with_kept(each) for each in find_failed(history))
+
+
 def find_failed_outside(history: History, begin_s: float, end_s: float) -> list[HistoryRequest]:
     """Failed requests that had ended before a window, or began after it."""
     return [each for each in find_failed(history) if each.end_s < begin_s or each.invoke_s > end_s]
@@ -72,6 +85,10 @@ def require_none(*findings: str) -> None:
     """Raise AssertionError with all that was found."""
     found = "\n".join(each for each in findings if each)
     assert not found, found
+
+
+def _went_with_kept(each: HistoryRequest) -> bool:
+    return each.connection == "kept" and each.ending == "closed"
 
 
 def _describe(each: HistoryRequest) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from seatrial.model import ModelDirectory
 from seatrial.plugin import find_session
 from seatrial.target import Deployment
 from seatrial.wire import Answer, Refusal, RefusalKind
+from seatrial_suites.conformance.altered import Deploy
 from seatrial_suites.conformance.asking import PART_E
 from seatrial_suites.conformance.damage import Damaged, list_damaged
 from seatrial_suites.conformance.refusing import Outcome, ask_whole, describe, is_right_answer, say_after
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.conformance
 PAUSE_S = 0.05
 PATIENCE_S = 0.5
 """With an answer that never comes to its end."""
-Deploy = Callable[[ModelDirectory], AbstractContextManager[Deployment]]
 
 
 @check(

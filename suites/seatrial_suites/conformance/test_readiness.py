@@ -1,0 +1,83 @@
+"""Readiness: it is told when the model is loaded, not before, and also while the server has its hands full."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seatrial.checks import Findings, check
+from seatrial.client import Client
+from seatrial.errors import DeploymentError, InfrastructureError
+from seatrial.model import ModelDirectory
+from seatrial.target import Deployment
+from seatrial_suites.conformance.altered import Deploy, copy_slow
+from seatrial_suites.conformance.asking import PART_E
+from seatrial_suites.conformance.refusing import say_after
+from seatrial_suites.conformance.traffic import Traffic
+
+pytestmark = pytest.mark.conformance
+SLOW_LOAD_S = 3.0
+READY_WITHIN_S = 2.0
+"""SageMaker's bound on an answer to /ping; Kubernetes' probes have 1 s unless told otherwise."""
+_CLIENTS = 16
+_TIMES = 5
+
+
+@check(
+    "C01",
+    "ready means loaded",
+    needs={"model-directory"},
+    profile="standard",
+    sentence="A model that takes seconds to load is not said to be ready before it is loaded: the first question asked from then "
+    "on, at once and once, is answered right.",
+    source=f"{PART_E}, C01; Kubernetes documentation, Liveness, Readiness, and Startup Probes",
+)
+def test_ready_means_loaded(
+    seatrial_model: ModelDirectory, seatrial_deploy: Deploy, seatrial_facts: dict[str, Any], tmp_path: Path
+) -> None:
+    slow = copy_slow(seatrial_model, tmp_path / "slow", SLOW_LOAD_S)
+    began_s = time.perf_counter()
+    with seatrial_deploy(slow) as deployment, Client(deployment.endpoint, slow.manifest) as client:
+        seatrial_facts.update(load_s=SLOW_LOAD_S, ready_after_s=time.perf_counter() - began_s)
+        wrong = say_after(client, slow)
+    assert not wrong, f"it said that it was ready, and {wrong}"
+
+
+@check(
+    "C03",
+    "readiness is told under load",
+    level="SHOULD",
+    profile="standard",
+    sentence=f"While {_CLIENTS} clients ask one question after another, readiness is told within {READY_WITHIN_S:g} s, "
+    "each time.",
+    source=f"{PART_E}, C03; SageMaker Developer Guide, Custom Inference Code with Hosting Services, How Your Container "
+    "Should Respond to Health Check (Ping) Requests",
+)
+def test_ready_under_load(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+    phases_s, slowest_s = dict(seatrial_deployment.phases_s), 0.0
+    findings = Findings()
+    with Traffic(seatrial_deployment, kept=_CLIENTS) as traffic:
+        traffic.wait_answered()
+        for number in range(1, _TIMES + 1):
+            began_s = time.perf_counter()
+            findings.judge(f"asked for the {number}. time", _ask_ready(seatrial_deployment))
+            slowest_s = max(slowest_s, time.perf_counter() - began_s)
+    # The phase is that of the start, and this was none.
+    seatrial_deployment.phases_s.clear()
+    seatrial_deployment.phases_s.update(phases_s)
+    seatrial_facts.update(clients=_CLIENTS, asked=len(traffic.history.requests), slowest_ready_s=slowest_s)
+    findings.conclude(seatrial_facts)
+
+
+def _ask_ready(deployment: Deployment) -> str:
+    """Return what is wrong with its readiness now, or an empty string."""
+    try:
+        deployment.wait_ready(READY_WITHIN_S)
+    except InfrastructureError:
+        raise
+    except DeploymentError as error:
+        return f"it is not ready within {READY_WITHIN_S:g} s:\n{error}"
+    return ""
