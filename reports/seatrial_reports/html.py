@@ -14,7 +14,7 @@ import msgspec
 
 from seatrial.errors import HarnessError, UnmetRequirementError
 from seatrial.records import RunResult, encode_run
-from seatrial_reports import capacities, floors, loads, matrix, ranking, statuses, summary, timeline
+from seatrial_reports import capacities, floors, histories, loads, matrix, ranking, statuses, summary, timeline
 from seatrial_reports.files import replace_file
 from seatrial_reports.limits import show_cpu_limit
 from seatrial_reports.quantities import name_facts, name_limits, show_bytes, show_seconds
@@ -29,9 +29,9 @@ _UNFIT_IN_SCRIPT = re.compile("[<\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffe\uffff
 
 
 def write_html(run: RunResult, directory: Path) -> Path:
-    """Write report.html into `directory` and return its path.
+    """Write report.html into `directory`, the trial's, whose histories it draws, and return its path.
 
-    A timeline that cannot be drawn is said in its place; the rest of the report stands.
+    A timeline or a history that cannot be drawn is said in its place; the rest of the report stands.
 
     Raises:
         UnmetRequirementError: Jinja2 is not installed.
@@ -43,7 +43,7 @@ def write_html(run: RunResult, directory: Path) -> Path:
         message = f"report.html needs Jinja2, which cannot be imported: {error}"
         raise UnmetRequirementError(message, fix="pip install 'seatrial[report]'") from error
     try:
-        content = environment.get_template("report.html.j2").render(_collect(run))
+        content = environment.get_template("report.html.j2").render(_collect(run, directory))
     except Exception as error:  # whatever breaks this page must not keep the other reports from being written
         message = f"report.html could not be made of run {run.run_id}: {error!r}"
         raise HarnessError(
@@ -91,7 +91,7 @@ def _fit_for_page(value: Any) -> Any:
     return shorten(value) if type(value) is str else value
 
 
-def _collect(run: RunResult) -> dict[str, Any]:
+def _collect(run: RunResult, directory: Path) -> dict[str, Any]:
     import jinja2
     from markupsafe import Markup
 
@@ -117,6 +117,7 @@ def _collect(run: RunResult) -> dict[str, Any]:
         "meanings": matrix.list_meanings(groups),
         "timeline": Markup(picture),  # noqa: S704 - serialised by ElementTree, which escapes
         "timeline_trouble": trouble,
+        "histories": [_show_history(line) for line in histories.list_histories(run, directory, drawn=True)],
         "phases": timeline.list_phases(run),
         "settings": list(_flatten(run.settings)),
         "verdict_words": statuses.describe_verdict(run),
@@ -134,6 +135,17 @@ def _try_timeline(run: RunResult) -> tuple[str, str]:
         return "", f"matplotlib cannot be imported ({error}). Fix: pip install 'seatrial[report]'"
     except Exception as error:  # noqa: BLE001 - whatever breaks the picture must not lose the report
         return "", f"drawing it failed: {error!r}"
+
+
+def _show_history(line: histories.HistoryLine) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    return {
+        "line": line,
+        "svg": Markup(line.picture.svg if line.picture else ""),  # noqa: S704 - all of its texts are escaped
+        "notes": line.picture.notes if line.picture else (),
+        "length": show_seconds(line.silence.length_s if line.silence else None, why="nothing was asked"),
+    }
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

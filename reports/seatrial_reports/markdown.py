@@ -10,6 +10,7 @@ from seatrial.records import CheckRecord, RunResult
 from seatrial_reports.capacities import list_capacities, rank_capacities
 from seatrial_reports.files import replace_file
 from seatrial_reports.floors import list_floors
+from seatrial_reports.histories import HistoryLine, list_histories
 from seatrial_reports.loads import QUANTILES, list_loads
 from seatrial_reports.matrix import list_groups, list_meanings
 from seatrial_reports.quantities import DASH, Figure, show_bytes, show_seconds
@@ -29,13 +30,14 @@ _SPECIAL = re.compile(r"([\\`*\[\]~|])|(?<![^\W_])(_)|(_)(?![^\W_])|(^[#+-])")
 
 
 def write_markdown(run: RunResult, directory: Path) -> Path:
-    """Write report.md into `directory` and return its path."""
+    """Write report.md into `directory`, the trial's, whose histories it counts, and return its path."""
     blocks = [
         *_render_head(run),
         *_render_summary(run),
         *_render_loads(run),
         *_render_floors(run),
         *_render_capacities(run),
+        *_render_histories(run, directory),
         *_render_matrix(run),
         *_render_failures(run),
         *_render_expected(run),
@@ -164,6 +166,21 @@ def _render_capacities(run: RunResult) -> Iterator[str]:
     if ranking is not None:
         yield "\n".join(f"{place}. {escape_markdown(group)}" for place, group in enumerate(ranking.groups, 1))
         yield escape_markdown(ranking.note)
+
+
+def _render_histories(run: RunResult, directory: Path) -> Iterator[str]:
+    lines = list_histories(run, directory, drawn=False)
+    yield from _render_items("Requests around faults", [_render_history(line) for line in lines])
+
+
+def _render_history(line: HistoryLine) -> str:
+    what = f"- **{escape_markdown(line.target, _CELL_LIMIT)}** {escape_markdown(line.check, _CELL_LIMIT)}".rstrip()
+    link = f"[{escape_markdown(line.name)}]({line.link})"
+    if line.trouble:
+        return f"{what}: cannot be read: {escape_markdown(line.trouble)}; {link}"
+    counts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in line.outcomes.items())
+    length = show_seconds(line.silence.length_s if line.silence else None, "nothing was asked")
+    return f"{what}: {counts}; longest without a right answer {_show(length)}; {link}"
 
 
 def _render_matrix(run: RunResult) -> Iterator[str]:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from seatrial.history import History, HistoryHead, HistoryMark, HistoryRequest
 from seatrial.records import (
     CheckRecord,
     DeploymentRecord,
@@ -200,6 +201,48 @@ class Trials:
 @pytest.fixture
 def trials():
     return Trials()
+
+
+class Histories:
+    """Builds histories out of requests with plausible defaults."""
+
+    def ask(self, invoke_s, end_s, **changes):
+        facts = {
+            "client": 0,
+            "case": "case-1",
+            "connection": "kept",
+            "sent_s": invoke_s,
+            "outcome": "ok",
+            "ending": "answered",
+        }
+        facts["judgement"] = "right" if changes.get("outcome", "ok") == "ok" else None
+        return HistoryRequest(**{**facts, **changes}, invoke_s=invoke_s, end_s=end_s)
+
+    def make(self, *requests, clients=1, **marks):
+        return History(
+            head=HistoryHead(endpoint="http://127.0.0.1:1", clients=clients),
+            marks=[HistoryMark(name=name, at_s=at_s) for name, at_s in marks.items()],
+            requests=requests,
+        )
+
+    def make_fault(self):
+        """Two clients around a kill: right, refused, cut off and wrong answers, and right ones again."""
+        requests = [self.ask(number * 0.5, number * 0.5 + 0.1) for number in range(4)]
+        requests += [
+            self.ask(2.1, 2.3, outcome="unknown", ending="closed", said="ConnectionResetError: <peer> & all"),
+            self.ask(2.4, 2.45, sent_s=None, outcome="fail", ending="unreachable", said="ConnectionRefusedError"),
+            self.ask(4.0, 4.2, judgement="wrong", said="probabilities[0] is 0.5, expected 0.1"),
+            self.ask(5.0, 5.2),
+            self.ask(0.2, 0.4, client=1, connection="new"),
+            self.ask(2.2, 2.6, client=1, connection="new", outcome="fail", ending="refused", said="status 503"),
+            self.ask(4.5, 5.0, client=1, connection="new"),
+        ]
+        return self.make(*requests, clients=2, kill=2.0, ready=3.5)
+
+
+@pytest.fixture
+def histories():
+    return Histories()
 
 
 VOID = frozenset({"meta", "link", "br", "hr", "img", "input"})

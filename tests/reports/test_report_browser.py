@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from seatrial.trial.directory import TrialDirectory
 from seatrial_reports.html import write_html
 from seatrial_reports.quantities import DASH
 
@@ -76,6 +77,19 @@ def test_the_timeline_is_seen(open_report):
     box = open_report(viewport={"width": 1280, "height": 900}).locator("svg.timeline").bounding_box()
     assert box["width"] > 700
     assert box["height"] > 200
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_history_is_seen_and_its_outcomes_differ_in_height_too(open_report, histories, tmp_path, scheme):
+    TrialDirectory(tmp_path).keep_history("docker", "F01", histories.make_fault())
+    page = open_report(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    paint = """(kind) => { const at = document.querySelector(`svg.history .${kind}`), style = getComputedStyle(at);
+        return [style.fill, style.stroke, at.getBBox().height]; }"""
+    painted = [tuple(page.evaluate(paint, kind)) for kind in ("ok", "fail", "unknown", "wrong")]
+    assert page.locator("svg.history").bounding_box()["width"] > 700
+    assert len(set(painted)) == 4
+    assert [height for *_, height in painted] == [0, 12, 12, 18]
+    assert painted[1][0] not in {painted[2][0], painted[3][0], "none"}
 
 
 @pytest.mark.parametrize("width", [400, 1280])

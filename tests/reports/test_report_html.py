@@ -183,7 +183,7 @@ def test_a_broken_picture_loses_nothing_else(trials, tmp_path, read_page, monkey
 
 def test_a_broken_page_is_an_error_that_leaves_the_old_page(trials, tmp_path, monkeypatch):
     before = write_html(trials.make_run(), tmp_path).read_bytes()
-    monkeypatch.setattr(html, "_collect", lambda run: {"run": run})
+    monkeypatch.setattr(html, "_collect", lambda run, directory: {"run": run})
     with pytest.raises(HarnessError, match="is undefined"):
         write_html(trials.make_run(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -14,7 +14,7 @@ from seatrial.errors import UsageError
 
 @app.command()
 def report(directory: Annotated[Path, typer.Argument(help="A trial's directory, with run.json in it.")]) -> None:
-    """Write report.html, report.md and junit.xml again from run.json."""
+    """Write report.html, report.md and junit.xml again from run.json and the histories beside it."""
     import msgspec
 
     from seatrial.records import decode_run
