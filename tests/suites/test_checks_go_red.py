@@ -35,7 +35,7 @@ WRONG = {
     "starts-without-store": ("F04", "down at the start: it says that it is ready"),
     "runs-as-root": ("X04", "its first process is root's"),
 }
-_DEAD = {"B03", "N03", "N04", "N05"}
+_DEAD = {"B03", "C03", "N03", "N04", "N05"}
 # What is no JSON is asked in several ways, and what is broken by it, or never came back, has no right answer later.
 ALSO = {
     "off-by-one": {"R02"},  # An answer that is wrong is not that of the other targets either.

@@ -258,6 +258,7 @@ traffic.QUESTION_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
+straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0
 straining.BURST_S = 0.2
 # An overload shows from a hundred requests on.
 runs.LATENCY = LoadOrder(name="latency", rate=60.0, duration_s=2.0, warm_up_s=0.5)
