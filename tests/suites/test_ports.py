@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from seatrial.target import Listener, Side
@@ -28,7 +30,7 @@ def at(address: str, port: int = 8080, side: Side = "host", owner: str = "") -> 
         ([], SOCKET),
     ],
 )
-def test_what_is_asked_for_is_right(listeners, declared):
+def test_what_is_asked_for_is_right(listeners: Sequence[Listener], declared: Declared) -> None:
     assert set(judge_listeners(listeners, declared).values()) == {""}
 
 
@@ -55,18 +57,20 @@ def test_what_is_asked_for_is_right(listeners, declared):
         (SERVING[:1], CONTAINER, "its own port", "nothing of it listens at port 8080 in its own network"),
     ],
 )
-def test_what_is_not_asked_for_is_named(listeners, declared, case, words):
+def test_what_is_not_asked_for_is_named(
+    listeners: Sequence[Listener], declared: Declared, case: str, words: str
+) -> None:
     judged = judge_listeners(listeners, declared)
     assert words in judged[case]
     assert [name for name, message in judged.items() if message] == [case]
 
 
-def test_all_extra_listeners_are_named():
+def test_all_extra_listeners_are_named() -> None:
     extra = [at("127.0.0.1", port) for port in (5678, 9090)]
     message = judge_listeners([at("127.0.0.1"), *extra], PROCESS)["ports"]
     assert all(describe_listener(each) in message for each in extra)
 
 
-def test_loopback_is_a_whole_network():
+def test_loopback_is_a_whole_network() -> None:
     assert is_loopback("127.0.0.53")
     assert not is_loopback("10.0.0.1")
