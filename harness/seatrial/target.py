@@ -35,14 +35,15 @@ Capability = Literal[
     "connections",
     "descriptors",
     "privileges",
+    "listeners",
     "store",
 ]
 """What can be asked of a target.
 
 `model-directory`: it loads the model directory that the trial gives it. `logs`: `read_logs` has what the server writes.
 `metrics`: GET /metrics at its address gives counters in Prometheus' text format, of all its instances.
-`connections`, `descriptors`, `privileges`, `store`: the deployment has what `ShowsConnections`, `CountsDescriptors`,
-`ShowsPrivileges` or `LeansOnStore` says.
+`connections`, `descriptors`, `privileges`, `listeners`, `store`: the deployment has what `ShowsConnections`,
+`CountsDescriptors`, `ShowsPrivileges`, `ShowsListeners` or `LeansOnStore` says.
 """
 
 
@@ -216,6 +217,42 @@ class ShowsPrivileges(Protocol):
 
     def read_privileges(self) -> Privileges:
         """Read them from inside."""
+
+
+Side = Literal["host", "inside"]
+"""Where something listens: on this machine, or in a network of the deployment's own, a container's or a pod's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A TCP socket that takes connections, or a port that an engine publishes on this machine.
+
+    Args:
+        address: that it is bound to; `0.0.0.0` and `::` are all of its side.
+        port: that it is bound to.
+        side: whose network the address is of.
+        owner: which process has it, or who publishes it, in words; empty where nobody can tell.
+    """
+
+    address: str
+    port: int
+    side: Side
+    owner: str = ""
+
+
+@runtime_checkable
+class ShowsListeners(Protocol):
+    """A deployment that claims `listeners`."""
+
+    def list_listeners(self) -> Sequence[Listener]:
+        """Return where its processes listen now, and what is published of it; Unix sockets and UDP do not count.
+
+        Raises:
+            UnsupportedError: not all of its processes can be looked at here.
+        """
+
+    def declare_ports(self) -> Mapping[Side, frozenset[int]]:
+        """Return the ports on which it is meant to listen, its endpoint's own among them; none on a side that is not named."""
 
 
 @runtime_checkable

@@ -6,12 +6,38 @@ from typing import Any, cast
 
 import pytest
 
-from seatrial.checks import check
-from seatrial.target import Deployment, ShowsConnections, ShowsPrivileges
+from seatrial.checks import Findings, check
+from seatrial.target import Deployment, ShowsConnections, ShowsListeners, ShowsPrivileges
 from seatrial_suites.conformance.asking import PART_E, ask_cases
 from seatrial_suites.conformance.outward import Watch
+from seatrial_suites.conformance.ports import describe_listener, judge_listeners
 
 pytestmark = pytest.mark.conformance
+
+
+@check(
+    "X01",
+    "listens only where asked",
+    needs={"listeners"},
+    profile="standard",
+    sentence="On this machine it listens on loopback addresses alone, at its endpoint's port and those that it declares; in a "
+    "container or pod it may listen on all addresses, at the ports that are declared for it and no others.",
+    source=f"{PART_E}, X01; CWE-1327, binding to an unrestricted IP address",
+)
+def test_listeners(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+    """Look after questions were answered, for a port may be opened by the first.
+
+    Sockets of TCP count, of the process and all its descendants or of the whole container, and what the engine publishes. Unix
+    sockets and UDP do not: the first are files, and the second cannot be told from a client's.
+    """
+    deployment = cast("ShowsListeners", seatrial_deployment)
+    ask_cases(seatrial_deployment, seatrial_deployment.model, {})
+    listeners, declared = deployment.list_listeners(), deployment.declare_ports()
+    seatrial_facts["listeners"] = sorted(describe_listener(each) for each in listeners)
+    findings = Findings()
+    for case, message in judge_listeners(listeners, declared).items():
+        findings.judge(case, message)
+    findings.conclude(seatrial_facts)
 
 
 @check(
