@@ -35,6 +35,8 @@ _CONNECT_TIMEOUT_S = 10.0
 _LINGER_NOT = struct.pack("ii", 1, 0)
 _DELAY_MS = 20.0
 _POLL_S = 0.05
+_LEAST_TIMEOUT_S = 1.0
+"""The last question gets it too: what it says is what is told."""
 
 
 @dataclass(slots=True)
@@ -189,7 +191,7 @@ def wait_right(client: Client, model: ModelDirectory) -> str:
     """Ask until a question is answered right; return what is wrong with the last answer when the time is over."""
     deadline_s = time.monotonic() + RECOVERY_WAIT_S
     while True:
-        wrong = say_after(client, model, timeout_s=max(_POLL_S, deadline_s - time.monotonic()))
+        wrong = say_after(client, model, timeout_s=max(_LEAST_TIMEOUT_S, deadline_s - time.monotonic()))
         if not wrong or time.monotonic() > deadline_s:
             return wrong and f"{RECOVERY_WAIT_S:g} s later {wrong}"
         time.sleep(_POLL_S)
