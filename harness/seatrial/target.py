@@ -42,8 +42,8 @@ Capability = Literal[
 
 `model-directory`: it loads the model directory that the trial gives it. `logs`: `read_logs` has what the server writes.
 `metrics`: GET /metrics at its address gives counters in Prometheus' text format, of all its instances.
-`connections`, `descriptors`, `privileges`, `listeners`, `store`: the deployment has what `ShowsConnections`,
-`CountsDescriptors`, `ShowsPrivileges`, `ShowsListeners` or `LeansOnStore` says.
+`connections`, `descriptors`, `privileges`, `listeners`, `store`, `scale`: the deployment has what `ShowsConnections`,
+`CountsDescriptors`, `ShowsPrivileges`, `ShowsListeners`, `LeansOnStore` or `Scales` says.
 """
 
 
@@ -253,6 +253,17 @@ class ShowsListeners(Protocol):
 
     def declare_ports(self) -> Mapping[Side, frozenset[int]]:
         """Return the ports on which it is meant to listen, its endpoint's own among them; none on a side that is not named."""
+
+
+@runtime_checkable
+class Scales(Protocol):
+    """A deployment that claims `scale`: several instances serve at its one address."""
+
+    def scale(self, replicas: int) -> None:
+        """Run another number of instances; return when as many as that are ready."""
+
+    def count_instances(self) -> int:
+        """Return how many there are now, those that are about to go included."""
 
 
 @runtime_checkable

@@ -75,6 +75,12 @@ class ThreadDeployment:
             raise DeploymentError(str(error)) from error
         self.model = model
 
+    def scale(self, replicas: int) -> None:
+        self.server.scale(replicas)
+
+    def count_instances(self) -> int:
+        return self.server.instances
+
     def kill(self) -> None:
         raise NotImplementedError
 
@@ -173,7 +179,7 @@ lives.USAGE_WAIT_S = 3.0
 logs.LOG_WAIT_S = soaking.DESCRIPTORS_WAIT_S = 0.5
 outward.OUTSIDE = frozenset({HOME})
 test_readiness.SLOW_LOAD_S, test_readiness.READY_WITHIN_S = 0.6, 1.0
-test_rolling.PACE_S = 0.02
+test_rolling.PACE_S, test_rolling.GONE_WITHIN_S = 0.02, 1.0
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
 raw_http.REACTION_WAIT_S = 0.5
 straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0

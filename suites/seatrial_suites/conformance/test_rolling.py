@@ -13,7 +13,7 @@ import pytest
 from seatrial.checks import check
 from seatrial.errors import DeploymentError, InfrastructureError, SeatrialError
 from seatrial.model import ModelDirectory
-from seatrial.target import Deployment
+from seatrial.target import Deployment, Scales
 from seatrial_suites.conformance.altered import REASON, copy_failing
 from seatrial_suites.conformance.asking import PART_E, is_told_apart
 from seatrial_suites.conformance.histories import (
@@ -28,6 +28,9 @@ from seatrial_suites.conformance.traffic import KeepHistory, Traffic
 
 pytestmark = pytest.mark.conformance
 _NEW_CLIENTS, _KEPT_CLIENTS = 4, 4
+GONE_WITHIN_S = 60.0
+"""For one that is about to go: Kubernetes gives 30 s, and more where the pod asks for it."""
+_POLL_S = 0.1
 PACE_S = 0.1
 """From one question of a client to its next: constant load, whatever becomes of the answers."""
 
@@ -119,6 +122,46 @@ def test_update_that_fails(
             describe_requests("failed", find_lost(history), history),
             "" if REASON in told else f"its reason does not say {REASON!r}:\n{told}",
         )
+
+
+@check(
+    "L09",
+    "no request fails as instances come and go",
+    needs={"scale"},
+    profile="standard",
+    sentence="Under constant load a second instance is added and taken away again: as many are there as were asked for, and "
+    "every question on a connection of its own is answered right.",
+    source=f"{PART_E}, L02; Kubernetes documentation, Scaling a Deployment; Pod Lifecycle, Termination of Pods",
+)
+def test_scale_under_load(
+    seatrial_deployment: Deployment, seatrial_history: KeepHistory, seatrial_facts: dict[str, Any]
+) -> None:
+    deployment = seatrial_deployment
+    assert isinstance(deployment, Scales), "it claims scale, and cannot be told how many instances to run"
+    with Traffic(deployment, clients=_NEW_CLIENTS, kept=_KEPT_CLIENTS, pace_s=PACE_S) as traffic:
+        for replicas in (2, 1):
+            traffic.wait_answered()
+            begun_s = traffic.mark(f"scale to {replicas}")
+            deployment.scale(replicas)
+            found = _wait_instances(deployment, replicas)
+            seatrial_facts[f"scaled_to_{replicas}_s"] = traffic.mark(f"{replicas} there") - begun_s
+            assert found == replicas, f"{replicas} instances were asked for, there is {found}"
+            traffic.wait_answered()
+    history = traffic.history
+    seatrial_history("L09", history)
+    seatrial_facts["kept_connections_lost"] = count_kept_lost(history)
+    require_none(
+        describe_requests("were answered wrong", find_wrong(history), history),
+        describe_requests("failed", find_lost(history), history),
+    )
+
+
+def _wait_instances(deployment: Scales, replicas: int) -> int:
+    """Return how many instances there are, as soon as there are as many as that, or when they had the time to go."""
+    deadline_s = time.monotonic() + GONE_WITHIN_S
+    while (found := deployment.count_instances()) != replicas and time.monotonic() < deadline_s:
+        time.sleep(_POLL_S)
+    return found
 
 
 @contextlib.contextmanager
