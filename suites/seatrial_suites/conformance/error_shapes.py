@@ -8,10 +8,9 @@ from typing import Any
 
 from seatrial.endpoint import Endpoint
 from seatrial.wires.gradio import read_events
-from seatrial.wires.http1 import Response
-from seatrial_suites.conformance.one_request import read_media_type
+from seatrial_suites.conformance.requesting import Reply
 
-Judge = Callable[[Response], str]
+Judge = Callable[[Reply], str]
 _JSON = frozenset({"application/json"})
 # What AWS calls its JSON, besides.
 _AWS_JSON = _JSON | {"application/x-amz-json-1.1", "application/x-amzn-json-1.1"}
@@ -24,62 +23,60 @@ def find_shape(endpoint: Endpoint) -> Judge | None:
     return _SHAPES.get(endpoint.wire)
 
 
-def _judge_v2(response: Response) -> str:
+def _judge_v2(reply: Reply) -> str:
     """`{"error": string}` (Open Inference Protocol V2, Inference Response JSON Error Object)."""
-    return _judge_members(response, _JSON, error=str)
+    return _judge_members(reply, _JSON, error=str)
 
 
-def _judge_mlflow(response: Response) -> str:
+def _judge_mlflow(reply: Reply) -> str:
     """`{"error_code": string, "message": string}` (MlflowException.serialize_as_json)."""
-    return _judge_members(response, _JSON, error_code=str, message=str)
+    return _judge_members(reply, _JSON, error_code=str, message=str)
 
 
-def _judge_runtime(response: Response) -> str:
+def _judge_runtime(reply: Reply) -> str:
     """InvokeEndpoint, Errors: a ModelError tells what the container said."""
-    body = _read_object(response, _AWS_JSON)
+    body = _read_object(reply, _AWS_JSON)
     if isinstance(body, str):
         return body
     told = {name.lower(): value for name, value in body.items()}
     if not isinstance(told.get("message"), str):
         return "there is no message, a string, in it"
-    if response.status == 424 and not (
+    if reply.status == 424 and not (
         isinstance(told.get("originalstatuscode"), int) and isinstance(told.get("originalmessage"), str)
     ):
         return "a ModelError has OriginalStatusCode, a number, and OriginalMessage, a string"
     return ""
 
 
-def _judge_gradio(response: Response) -> str:
+def _judge_gradio(reply: Reply) -> str:
     """An event `error` with JSON, or `detail` (FastAPI), or `error` (Gradio, of what the function raised)."""
-    if response.status >= 300:
-        body = _read_object(response, _JSON)
+    if reply.status >= 300:
+        body = _read_object(reply, _JSON)
         return (
             body if isinstance(body, str) else "" if {"detail", "error"} & set(body) else "there is no detail or error"
         )
-    if read_media_type(response) != "text/event-stream":
-        return f"it is {read_media_type(response)!r}, not an event stream"
-    texts = [text for kind, text in read_events(response.body) if kind == "error"]
+    if reply.media_type != "text/event-stream":
+        return f"it is {reply.media_type!r}, not an event stream"
+    texts = [text for kind, text in read_events(reply.body) if kind == "error"]
     try:
         return "" if len(texts) == 1 and json.loads(texts[0]) is not False else "there is not one event `error`"
     except ValueError:
         return "the data of the event `error` is no JSON"
 
 
-def _judge_members(response: Response, media_types: frozenset[str], **members: type) -> str:
-    body = _read_object(response, media_types)
+def _judge_members(reply: Reply, media_types: frozenset[str], **members: type) -> str:
+    body = _read_object(reply, media_types)
     if isinstance(body, str):
         return body
     lacking = [name for name, kind in members.items() if not isinstance(body.get(name), kind) or not body[name]]
     return f"there is no {' and no '.join(lacking)}, a string, in it" if lacking else ""
 
 
-def _read_object(response: Response, media_types: frozenset[str]) -> dict[str, Any] | str:
-    if read_media_type(response) not in media_types:
-        return (
-            f"its content type is {response.headers.get('content-type', '')!r}, not {' or '.join(sorted(media_types))}"
-        )
+def _read_object(reply: Reply, media_types: frozenset[str]) -> dict[str, Any] | str:
+    if reply.media_type not in media_types:
+        return f"its content type is {reply.headers.get('content-type', '')!r}, not {' or '.join(sorted(media_types))}"
     try:
-        body = json.loads(response.body)
+        body = json.loads(reply.body)
     except ValueError:
         return "its body is no JSON"
     return body if isinstance(body, dict) else "its body is no JSON object"

@@ -15,7 +15,10 @@ import pytest
 from seatrial.client import KEPT_BYTES, connect
 from seatrial.endpoint import Endpoint
 from seatrial.evidence import show_received, show_sent
+from seatrial.model import ModelDirectory
+from seatrial.registry import find_wire
 from seatrial.wires.http1 import HttpCall
+from seatrial.wires.sagemaker import sign_request
 from seatrial_suites.conformance import asking
 
 JSON = "application/json"
@@ -75,6 +78,7 @@ def request(
     body: bytes = b"",
     timeout_s: float | None = None,
     enough: bytes = b"",
+    signed: bool = False,
 ) -> Reply:
     """Send one request on a connection of its own; whatever keeps the response away is in the reply.
 
@@ -86,8 +90,12 @@ def request(
         body: of the request.
         timeout_s: until the response must be whole.
         enough: bytes of the body after which no more is read, for a stream that may not end.
+        signed: with the endpoint's credentials, where it has any.
     """
     fields = {"Host": _name_host(endpoint), **endpoint.headers, **(headers or {})}
+    if signed and endpoint.credentials:
+        unsigned = {name: value for name, value in fields.items() if name != "Host"}
+        fields |= sign_request(endpoint.credentials, endpoint.address + target, unsigned, body, method=method)
     if body or method == "POST":
         fields["Content-Length"] = str(len(body))
     call = HttpCall()
@@ -113,6 +121,18 @@ def require_wire(endpoint: Endpoint, *wires: str) -> None:
     """Skip where another protocol is spoken."""
     if endpoint.wire not in wires:
         pytest.skip(f"it is asked of {' and '.join(wires)}, and this endpoint speaks {endpoint.wire}")
+
+
+def find_question_path(endpoint: Endpoint, model: ModelDirectory) -> str:
+    """Return where the wire posts questions to."""
+    head = find_wire(endpoint.wire).open_exchange(endpoint, model.manifest).start(model.cases[0].inputs)
+    return head.split(b" ", 2)[1].decode("latin-1")
+
+
+def leave_question_path(path: str) -> str:
+    """Return a path beside the question's at which there is nothing."""
+    head, slash, tail = urlsplit(path).path.rpartition("/")
+    return f"{head}{slash}{tail}-no-such-thing"
 
 
 def show_reply(endpoint: Endpoint, reply: Reply) -> str:

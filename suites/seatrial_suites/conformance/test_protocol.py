@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import orjson
 import pytest
 
 from seatrial.checks import Findings, check
@@ -19,13 +18,6 @@ from seatrial_suites.conformance.broken import list_broken, make_body
 from seatrial_suites.conformance.error_shapes import Judge, find_shape
 from seatrial_suites.conformance.forms import list_forms, list_parameters
 from seatrial_suites.conformance.misshapen import list_misshapen
-from seatrial_suites.conformance.one_request import (
-    Requested,
-    find_question_path,
-    leave_question_path,
-    read_media_type,
-    request,
-)
 from seatrial_suites.conformance.refusing import (
     OVER_HTTP,
     ask_raw,
@@ -34,10 +26,19 @@ from seatrial_suites.conformance.refusing import (
     say_after,
     show_exchange,
 )
+from seatrial_suites.conformance.requesting import (
+    JSON,
+    Reply,
+    find_question_path,
+    leave_question_path,
+    request,
+    show_reply,
+)
 
 pytestmark = pytest.mark.conformance
 METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
-_JSON = {"Content-Type": "application/json"}
+_JSON = {"Content-Type": JSON}
+# Beginnings of their names.
 _SHAPED = ("a tensor missing", "a tensor by another name", "a dimension too many")
 _NOBODY = "no-such-name"
 
@@ -57,15 +58,19 @@ def test_methods_and_paths(seatrial_deployment: Deployment, seatrial_facts: dict
     path, body = find_question_path(endpoint, model), make_body(endpoint, model)
     for method in METHODS:
         has_body = method in {"PUT", "PATCH"}
-        asked = request(endpoint, method, path, headers=_JSON if has_body else {}, body=body if has_body else b"")
+        asked = request(
+            endpoint, method, path, headers=_JSON if has_body else {}, body=body if has_body else b"", signed=True
+        )
         findings.judge(f"{method} of the question's path", _judge_refusal(asked, endpoint, {404, 405}))
     beside = leave_question_path(path)
     findings.judge(
         "POST beside the question's path",
-        _judge_refusal(request(endpoint, "POST", beside, headers=_JSON, body=body), endpoint, {404}),
+        _judge_refusal(request(endpoint, "POST", beside, headers=_JSON, body=body, signed=True), endpoint, {404}),
     )
     nowhere = f"{beside.rpartition('/')[0]}/{_NOBODY}" if endpoint.credentials else f"/{_NOBODY}"
-    findings.judge("GET where there is nothing", _judge_refusal(request(endpoint, "GET", nowhere), endpoint, {404}))
+    findings.judge(
+        "GET where there is nothing", _judge_refusal(request(endpoint, "GET", nowhere, signed=True), endpoint, {404})
+    )
     with Client(endpoint, model.manifest) as client:
         findings.judge("a golden case after all that", say_after(client, model))
     findings.conclude(seatrial_facts)
@@ -113,7 +118,7 @@ def test_error_shapes(seatrial_deployment: Deployment, seatrial_facts: dict[str,
     findings = Findings()
     path = find_question_path(endpoint, model)
     misshapen = list_misshapen(endpoint, model)
-    bodies = list_broken(endpoint, model) | {name: misshapen[name] for name in _SHAPED if name in misshapen}
+    bodies = list_broken(endpoint, model) | {name: body for name, body in misshapen.items() if name.startswith(_SHAPED)}
     for name, body in bodies.items():
         findings.judge(name, _judge_error(_post(endpoint, path, body), endpoint, shape))
     nobody = dataclasses.replace(endpoint, name=_NOBODY)
@@ -148,36 +153,34 @@ def test_parameters(seatrial_deployment: Deployment, seatrial_facts: dict[str, A
     findings.conclude(seatrial_facts)
 
 
-def _judge_refusal(asked: Requested, endpoint: Endpoint, statuses: set[int]) -> str:
-    if asked.response is None or asked.response.status not in statuses:
-        return f"\n{asked.show(endpoint)}"
-    if asked.response.status == 405 and "allow" not in asked.response.headers:
-        return f"405 without Allow:\n{asked.show(endpoint)}"
+def _judge_refusal(asked: Reply, endpoint: Endpoint, statuses: set[int]) -> str:
+    if asked.trouble or asked.status not in statuses:
+        return f"\n{show_reply(endpoint, asked)}"
+    if asked.status == 405 and "allow" not in asked.headers:
+        return f"405 without Allow:\n{show_reply(endpoint, asked)}"
     return ""
 
 
-def _post(endpoint: Endpoint, path: str, body: bytes) -> Requested:
+def _post(endpoint: Endpoint, path: str, body: bytes) -> Reply:
     """Post a question; of an exchange in two steps, follow to the events."""
-    asked = request(endpoint, "POST", path, headers=_JSON, body=body)
-    is_begun = asked.response is not None and asked.response.status < 300
-    if not is_begun or asked.response is None or find_wire(endpoint.wire).framing != "http-events":
+    asked = request(endpoint, "POST", path, headers=_JSON, body=body, signed=True)
+    if not asked.is_success or find_wire(endpoint.wire).framing != "http-events":
         return asked
     try:
-        event_id = orjson.loads(asked.response.body)["event_id"]
-    except (ValueError, KeyError, TypeError):
+        event_id = asked.document["event_id"]
+    except (KeyError, TypeError):
         return asked
-    return request(endpoint, "GET", f"{path}/{event_id}", headers={"Accept": "text/event-stream"})
+    return request(endpoint, "GET", f"{path}/{event_id}", headers={"Accept": "text/event-stream"}, signed=True)
 
 
-def _judge_error(asked: Requested, endpoint: Endpoint, shape: Judge, *, must_refuse: bool = False) -> str:
+def _judge_error(asked: Reply, endpoint: Endpoint, shape: Judge, *, must_refuse: bool = False) -> str:
     """Return what is wrong with an error. That something is refused at all is another check's, but for `must_refuse`."""
-    response = asked.response
-    if response is None:
-        return f"\n{asked.show(endpoint)}"
-    told_by_event = read_media_type(response) == "text/event-stream" and b"event: error" in response.body
-    if response.status < 300 and not told_by_event:
-        return f"\n{asked.show(endpoint)}" if must_refuse else ""
-    if must_refuse and response.status >= 500:
-        return f"it is no error of the server's:\n{asked.show(endpoint)}"
-    wrong = shape(response)
-    return f"{wrong}:\n{asked.show(endpoint)}" if wrong else ""
+    if asked.trouble:
+        return f"\n{show_reply(endpoint, asked)}"
+    told_by_event = asked.media_type == "text/event-stream" and b"event: error" in asked.body
+    if asked.status < 300 and not told_by_event:
+        return f"\n{show_reply(endpoint, asked)}" if must_refuse else ""
+    if must_refuse and asked.status >= 500:
+        return f"it is no error of the server's:\n{show_reply(endpoint, asked)}"
+    wrong = shape(asked)
+    return f"{wrong}:\n{show_reply(endpoint, asked)}" if wrong else ""
