@@ -11,6 +11,7 @@ import pytest
 from seatrial.checks import ASKED_CASES, PROFILES, Check, InvalidMeasurementError, NotRunError
 from seatrial.errors import DeploymentError, InfrastructureError, SeatrialError, UnmetRequirementError
 from seatrial.records import CheckRecord, CheckStatus
+from seatrial.settings import General
 from seatrial.trial.directory import to_facts
 
 _MAX_MESSAGE_CHARS = 8000
@@ -28,8 +29,9 @@ def make_check_record(
     call: pytest.CallInfo[None],
     report: pytest.TestReport,
     facts: Mapping[str, Any],
+    seed: int,
 ) -> CheckRecord | None:
-    """Return the record of a check, or None when this phase of the test does not decide it.
+    """Return the record of a check, or None when this phase of the test does not decide it; `seed` is the trial's.
 
     A check is decided by its call, or by a set-up that does not get that far; a tear-down that fails is an error of its own.
     """
@@ -44,7 +46,7 @@ def make_check_record(
         status=judge_outcome(report, error),
         message=describe_outcome(report, error),
         source=f"{check.sentence} ({check.source})",
-        reproduce=_reproduce(item, target, check),
+        reproduce=_reproduce(item, target, check, seed),
         duration_s=report.duration,
         facts=to_facts({name: value for name, value in facts.items() if name != ASKED_CASES}),
     )
@@ -82,8 +84,8 @@ def describe_outcome(report: pytest.TestReport, error: BaseException | None) -> 
     return (text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}")[:_MAX_MESSAGE_CHARS]
 
 
-def _reproduce(item: pytest.Item, target: str, check: Check) -> str:
-    """Return the command that runs this test alone on this target."""
+def _reproduce(item: pytest.Item, target: str, check: Check, seed: int) -> str:
+    """Return the command that runs this test alone on this target, and draws by chance what was drawn here."""
     module = getattr(item, "module", None)
     name = getattr(item, "originalname", None) or item.name
     if module is not None and module.__name__.startswith("seatrial_suites."):
@@ -91,4 +93,5 @@ def _reproduce(item: pytest.Item, target: str, check: Check) -> str:
     else:
         where = shlex.quote(item.nodeid.partition("::")[0])
     profile = "" if check.profile == PROFILES[0] else f" --seatrial-profile {check.profile}"
-    return f"pytest {where} -k {shlex.quote(name)} --target {target}{profile}"
+    drawn = "" if seed == General().seed else f" --seatrial-seed {seed}"
+    return f"pytest {where} -k {shlex.quote(name)} --target {target}{profile}{drawn}"

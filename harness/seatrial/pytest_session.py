@@ -16,11 +16,13 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from seatrial.checks import MARKER, PROFILES, Check, InvalidMeasurementError, NotRunError, UnsupportedError
 from seatrial.errors import HarnessError, SeatrialError, UnmetRequirementError, UsageError
 from seatrial.expectations import Expectation
+from seatrial.failure_log import tell_log
 from seatrial.load.host_lock import announce_holder
 from seatrial.plugin import OPTIONS
 from seatrial.pytest_expectations import check_ids, hold, list_entries, tell_pytest
@@ -46,6 +48,7 @@ _ALL = "seatrial_all"
 _MEASURING = frozenset({"seatrial_load", "seatrial_capacity", "seatrial_floor"})
 # xdist's ways of handing out tests one by one or by file; `each` and `no` run them in pytest's own order.
 _DISTRIBUTIONS = frozenset({"load", "loadgroup", "loadscope", "loadfile", "worksteal"})
+_FAILED = frozenset({"fail", "error"})
 _BROKEN_OFF: dict[int, str] = {
     int(pytest.ExitCode.INTERRUPTED): "it was interrupted, so not everything was asked",
     int(pytest.ExitCode.INTERNAL_ERROR): "pytest broke, so not everything was asked",
@@ -238,9 +241,10 @@ class TrialSession:
             report.longrepr = (path, line or 0, f"Skipped: {call.excinfo.value}")
         if target := _target_of(item):
             check = _check_of(item) or _own_check_of(item)
-            record = make_check_record(check, target, item, call, report, self.facts_of(item))
+            seed = self.settings.general.seed
+            record = make_check_record(check, target, item, call, report, self.facts_of(item), seed)
             if record is not None:
-                self.trial.record(self._hold(record, item, call, report))
+                self.trial.record(self._add_log(record, self._hold(record, item, call, report)))
         if lines := _drain(self._pending):
             vars(report)["seatrial_records"] = lines
         return report
@@ -259,6 +263,16 @@ class TrialSession:
         held, ruling = hold(record, error, self.facts_of(item), self._expected.get(name, ()), version_of)
         tell_pytest(report, record, ruling)
         return held
+
+    def _add_log(self, record: CheckRecord, held: CheckRecord) -> CheckRecord:
+        """Let what the deployment wrote last stand below a failure of its own; one of the list of failures alone needs none."""
+        if record.status not in _FAILED or held.status not in _FAILED:
+            return held
+        deployment = self.trial.fleet.find(held.target)
+        if deployment is None:
+            return held
+        told = tell_log(deployment, claims_logs="logs" in self._read_capabilities(held.target))
+        return msgspec.structs.replace(held, message=f"{held.message}\n{told}") if told else held
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not self._is_worker:
