@@ -60,6 +60,13 @@ class NotRunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     fix: str
 
 
+class PlanRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a target is to be asked: every check of the chosen profile and suites, whatever was left out of them later."""
+
+    target: str
+    checks: Annotated[tuple[str, ...], Meta(description="ids; one that several tests have stands as often")]
+
+
 class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A deployment that failed, or the harness itself."""
 
@@ -196,6 +203,9 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     capacities: tuple[CapacityRecord, ...] = ()
     floors: tuple[FloorRecord, ...] = ()
     not_run: tuple[NotRunRecord, ...] = ()
+    not_asked: Annotated[
+        tuple[str, ...], Meta(description="ids of checks of the chosen profile and suites that nothing was recorded of")
+    ] = ()
     errors: tuple[ErrorRecord, ...] = ()
     notes: Annotated[tuple[str, ...], Meta(description="e.g. why limits are not comparable")] = ()
 
@@ -257,6 +267,7 @@ Record = (
     CheckRecord
     | PhaseRecord
     | NotRunRecord
+    | PlanRecord
     | ErrorRecord
     | DeploymentRecord
     | LoadRecord

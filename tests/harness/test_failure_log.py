@@ -134,7 +134,8 @@ class Wrote:
     text: str
     endpoint: Endpoint
 
-    def read_logs(self, lines: int = 200) -> str:  # noqa: ARG002 - one that gives more than it was asked for
+    def read_logs(self, lines: int = 200) -> str:
+        # More than it was asked for.
         return self.text
 
 
