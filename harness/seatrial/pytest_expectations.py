@@ -70,7 +70,12 @@ def hold(
     ruling = rule(outcome, [entry for entry in entries if entry.check == record.id], version_of)
     # A list that is wrong fails the run, also where the check itself is one that MAY fail.
     level = "MUST" if ruling.stale else record.level
-    changed = {"status": ruling.status, "message": ruling.message, "notes": ruling.notes, "level": level}
+    changed = {
+        "status": ruling.status,
+        "message": ruling.message,
+        "notes": (*record.notes, *ruling.notes),
+        "level": level,
+    }
     return msgspec.structs.replace(record, **changed), ruling
 
 

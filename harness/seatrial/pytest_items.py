@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from seatrial.checks import MARKER, Check
+from seatrial.suite_checks import is_of_suites
 
 
 def find_check(item: Any) -> Check | None:
@@ -29,6 +30,11 @@ def tell_check(item: Any) -> Check:
     name = getattr(item, "originalname", None) or item.name
     about = (getattr(item.obj, "__doc__", None) or name).strip().splitlines()[0] if hasattr(item, "obj") else name
     return Check(id=name, title=about, level="MUST", sentence=about, source=item.nodeid.partition("[")[0])
+
+
+def is_ours(item: Any) -> bool:
+    """Whether a test is one of our suites, also where a user's module imports it."""
+    return is_of_suites(getattr(getattr(item, "function", None), "__module__", None) or "")
 
 
 def list_marks(item: pytest.Item) -> frozenset[str]:

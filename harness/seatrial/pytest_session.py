@@ -28,6 +28,7 @@ from seatrial.plugin import OPTIONS
 from seatrial.pytest_expectations import check_ids, hold, list_entries, tell_pytest
 from seatrial.pytest_items import find_check, list_marks, name_target, tell_check
 from seatrial.pytest_outcome import make_check_record
+from seatrial.pytest_own_checks import leave_out_replaced, refuse_taken_ids
 from seatrial.pytest_plan import Plan
 from seatrial.pytest_scheduling import find_group, make_scheduler
 from seatrial.records import CapacityRecord, CheckRecord, ErrorRecord, FloorRecord, LoadRecord, Record, RunResult
@@ -301,10 +302,11 @@ class TrialSession:
     ) -> None:
         """Leave out what only a larger profile asks, and the suites that were not chosen."""
         if not session.testsfailed:
-            self._check_expected(config, items)
+            self._refuse_wrong(config, items)
         kept = [
             item for item in items if (check := find_check(item)) is None or self._is_asked(check, list_marks(item))
         ]
+        kept = leave_out_replaced(kept)
         left_out = [item for item in items if item not in set(kept)]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
@@ -313,9 +315,10 @@ class TrialSession:
             # A worker takes the next target when it is done with one: begun last, the longest would be waited for alone.
             items.sort(key=_rank_of)
 
-    def _check_expected(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Ask nothing where an entry of expected failures is for no check."""
+    def _refuse_wrong(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Ask nothing where an entry of expected failures is for no check, or a user's check passes for one of ours."""
         try:
+            refuse_taken_ids(items)
             check_ids(self.settings.expectations, self._plan.ids, is_all=self._collects_all)
         except SeatrialError as error:
             # pytest says that it has collected also after an error here, and what is left then is brought up.

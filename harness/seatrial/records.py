@@ -38,7 +38,10 @@ class CheckRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     duration_s: float = 0.0
     facts: Annotated[dict[str, Any], Meta(description="figures and counts, e.g. cases, right, worst_error")] = {}
     notes: Annotated[
-        tuple[str, ...], Meta(description="entries of expected failures that were seen in other versions than this one")
+        tuple[str, ...],
+        Meta(
+            description="entries of expected failures seen in other versions than this; the check it is asked in place of"
+        ),
     ] = ()
 
 
