@@ -139,3 +139,16 @@ def test_records_of_another_version_are_no_reason_to_ask_nothing(tmp_path: Path)
     (tmp_path / "20260101-000000-a" / "records.jsonl").write_text('{"kind": "other", "data": {}}\n')
 
     assert list_failed(tmp_path / "20260101-000000-a") == set()
+
+
+def test_of_a_users_own_what_is_in_other_files_is_told_too(tmp_path: Path) -> None:
+    """pytest's own option collects no file in which nothing failed."""
+    (tmp_path / "test_one.py").write_text("def test_fails(seatrial_deployment):\n    raise AssertionError\n")
+    (tmp_path / "test_other.py").write_text("def test_holds(seatrial_deployment):\n    pass\n")
+    how = ("-m", "pytest", "-p", "no:randomly", "-p", "fickle_plugin")
+    run_trial(tmp_path, *how)
+
+    done, run = run_trial(tmp_path, *how, "--lf")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert {result.not_asked for result in run.targets.values()} == {("test_holds",)}
