@@ -63,6 +63,7 @@ class Check:
             framing is. Empty is every wire.
         covers: ids of seatrial's list whose question this check asks along with its own.
         answers: what it compares with.
+        replaces: of a user's own check, the id of the one of seatrial's in whose place it is asked.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Check:
     wires: frozenset[str] = frozenset()
     covers: frozenset[str] = frozenset()
     answers: Answers = "learned"
+    replaces: str = ""
 
     def say_missing(self, golden: str) -> str:
         """Return why a model whose golden answers are these (`Manifest.golden`) does not do for it; empty when it does."""
@@ -191,8 +193,12 @@ def check(
     wires: frozenset[str] | set[str] = frozenset(),
     covers: frozenset[str] | set[str] = frozenset(),
     answers: Answers = "learned",
+    replaces: str = "",
 ) -> Callable[[Function], Function]:
-    """Mark a test function as a check; the plug-in records its outcome for the target it ran on."""
+    """Mark a test function as a check; the plug-in records its outcome for the target it ran on.
+
+    A check of your own has an id of its own, also where it `replaces` one of seatrial's, which is then told as not asked.
+    """
     import pytest
 
     if profile not in PROFILES:
@@ -209,6 +215,7 @@ def check(
         wires=frozenset(wires),
         covers=frozenset(covers),
         answers=answers,
+        replaces=replaces,
     )
     mark: Callable[[Function], Function] = getattr(pytest.mark, MARKER)(known)
     return mark

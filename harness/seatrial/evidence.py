@@ -48,7 +48,7 @@ def show_raw(endpoint: Endpoint, sent: bytes) -> str:
     secure = parts.scheme == "https"
     where = f"-U {shlex.quote(parts.path)}" if parts.scheme == "unix" else f"{parts.hostname} {parts.port or 80}"
     through = f"openssl s_client -quiet -connect {parts.hostname}:{parts.port or 443}" if secure else f"nc {where}"
-    shown = _mask_lines(sent, endpoint.headers)  # Where such bytes have their heads is not certain.
+    shown = mask_lines(sent, endpoint.headers)  # Where such bytes have their heads is not certain.
     more = f"  # the first of {len(sent)} bytes" if len(shown) > MOST_BYTES else ""
     return f"printf '{''.join(_escape(each) for each in shown[:MOST_BYTES])}' | {through}{more}"
 
@@ -68,10 +68,11 @@ def show_bytes(data: bytes) -> str:
 def mask(data: bytes, names: Iterable[str] = ()) -> bytes:
     """Return a message with the values of headers masked that let somebody in, and of those that are named."""
     head, separator, body = data.partition(b"\r\n\r\n")
-    return _mask_lines(head, names) + separator + body
+    return mask_lines(head, names) + separator + body
 
 
-def _mask_lines(data: bytes, names: Iterable[str]) -> bytes:
+def mask_lines(data: bytes, names: Iterable[str] = ()) -> bytes:
+    """Return lines with the values of such headers masked, wherever they begin a line."""
     data = _SECRETS.sub(_mask_value, data)
     for name in names:
         data = re.sub(rb"(?im)^(" + re.escape(name.encode("latin-1")) + rb"):[^\r\n]*", _mask_value, data)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
 from seatrial import registry
-from seatrial.checks import ASKED_CASES, MARKER, FindingsError
+from seatrial.checks import ASKED_CASES, FindingsError
 from seatrial.errors import UsageError
 from seatrial.expectations import Expectation, read_shipped
 from seatrial.expected_failures import Outcome, Ruling, rule
 from seatrial.records import CheckRecord
 from seatrial.suggestion import suggest
-
-_SUITES = "seatrial_suites"
+from seatrial.suite_checks import list_suite_checks
 
 
 def list_entries(
@@ -53,7 +49,7 @@ def check_ids(given: Mapping[str, Sequence[Expectation]], collected: Collection[
 
 def list_suite_ids() -> set[str]:
     """Return the ids of all checks of our suites, whether collected or not."""
-    return {mark.args[0].id for mark in _list_marks() if mark.name == MARKER}
+    return {each.check.id for each in list_suite_checks()}
 
 
 def hold(
@@ -74,7 +70,12 @@ def hold(
     ruling = rule(outcome, [entry for entry in entries if entry.check == record.id], version_of)
     # A list that is wrong fails the run, also where the check itself is one that MAY fail.
     level = "MUST" if ruling.stale else record.level
-    changed = {"status": ruling.status, "message": ruling.message, "notes": ruling.notes, "level": level}
+    changed = {
+        "status": ruling.status,
+        "message": ruling.message,
+        "notes": (*record.notes, *ruling.notes),
+        "level": level,
+    }
     return msgspec.structs.replace(record, **changed), ruling
 
 
@@ -98,13 +99,3 @@ def _read_shipped(name: str) -> tuple[Expectation, ...]:
     except UsageError:
         return ()  # Its extra is not installed: it lacks that, and is not run.
     return read_shipped(target)
-
-
-def _list_marks() -> Iterator[pytest.Mark]:
-    found = importlib.util.find_spec(_SUITES)
-    places = found.submodule_search_locations if found is not None else None
-    for info in pkgutil.walk_packages(places or (), f"{_SUITES}."):
-        if info.name.rpartition(".")[2].startswith("test_"):
-            for value in vars(importlib.import_module(info.name)).values():
-                marks = getattr(value, "pytestmark", ()) if callable(value) else ()
-                yield from marks

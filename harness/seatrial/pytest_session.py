@@ -16,15 +16,20 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from seatrial.checks import MARKER, PROFILES, Check, InvalidMeasurementError, NotRunError, UnsupportedError
+from seatrial.checks import PROFILES, Check, InvalidMeasurementError, NotRunError, UnsupportedError
 from seatrial.errors import HarnessError, SeatrialError, UnmetRequirementError, UsageError
 from seatrial.expectations import Expectation
+from seatrial.failure_log import tell_log
 from seatrial.load.host_lock import announce_holder
 from seatrial.plugin import OPTIONS
 from seatrial.pytest_expectations import check_ids, hold, list_entries, tell_pytest
+from seatrial.pytest_items import find_check, list_marks, name_target, tell_check
 from seatrial.pytest_outcome import make_check_record
+from seatrial.pytest_own_checks import leave_out_replaced, refuse_taken_ids
+from seatrial.pytest_plan import Plan
 from seatrial.pytest_scheduling import find_group, make_scheduler
 from seatrial.records import CapacityRecord, CheckRecord, ErrorRecord, FloorRecord, LoadRecord, Record, RunResult
 from seatrial.registry import find_target, find_wire
@@ -46,6 +51,9 @@ _ALL = "seatrial_all"
 _MEASURING = frozenset({"seatrial_load", "seatrial_capacity", "seatrial_floor"})
 # xdist's ways of handing out tests one by one or by file; `each` and `no` run them in pytest's own order.
 _DISTRIBUTIONS = frozenset({"load", "loadgroup", "loadscope", "loadfile", "worksteal"})
+# A part of pytest's cacheprovider that only saves collecting; `--lf` chooses without it.
+_LAST_FAILED_COLLECTING = "lfplugin-collwrapper"
+_FAILED = frozenset({"fail", "error"})
 _BROKEN_OFF: dict[int, str] = {
     int(pytest.ExitCode.INTERRUPTED): "it was interrupted, so not everything was asked",
     int(pytest.ExitCode.INTERNAL_ERROR): "pytest broke, so not everything was asked",
@@ -61,7 +69,7 @@ class TrialSession:
         self._pending: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._named: tuple[str, ...] | None = None
-        self._collected: set[str] = set()
+        self._plan = Plan()
         self.result: RunResult | None = None
         self.problem = ""
 
@@ -201,8 +209,8 @@ class TrialSession:
 
         All that is known without deploying it.
         """
-        check = _check_of(item)
-        target = _target_of(item)
+        check = find_check(item)
+        target = name_target(item)
         if check is None or not target:
             return
         lacking = check.needs - self._read_capabilities(target) if check.needs else None
@@ -217,12 +225,12 @@ class TrialSession:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Keep what is asked out of timed windows, other trials' too; a test that puts load on takes one itself."""
-        check, deployment = _check_of(item), getattr(item, "funcargs", {}).get("seatrial_deployment")
+        check, deployment = find_check(item), getattr(item, "funcargs", {}).get("seatrial_deployment")
         if check is not None and check.wires and deployment is not None:
             # Some deployments tell their wire only when they are there.
-            _require_wire(check, _target_of(item), deployment.endpoint.wire)
+            _require_wire(check, name_target(item), deployment.endpoint.wire)
         measures = not _MEASURING.isdisjoint(getattr(item, "fixturenames", ()))
-        if self._trial is None or not _target_of(item) or measures:
+        if self._trial is None or not name_target(item) or measures:
             return (yield)
         with self.trial.lock.disturb(self._say), announce_holder():
             return (yield)
@@ -236,11 +244,12 @@ class TrialSession:
             report.outcome = "skipped"
             path, line, _ = item.location
             report.longrepr = (path, line or 0, f"Skipped: {call.excinfo.value}")
-        if target := _target_of(item):
-            check = _check_of(item) or _own_check_of(item)
-            record = make_check_record(check, target, item, call, report, self.facts_of(item))
+        if target := name_target(item):
+            check = tell_check(item)
+            seed = self.settings.general.seed
+            record = make_check_record(check, target, item, call, report, self.facts_of(item), seed)
             if record is not None:
-                self.trial.record(self._hold(record, item, call, report))
+                self.trial.record(self._add_log(record, self._hold(record, item, call, report)))
         if lines := _drain(self._pending):
             vars(report)["seatrial_records"] = lines
         return report
@@ -260,6 +269,16 @@ class TrialSession:
         tell_pytest(report, record, ruling)
         return held
 
+    def _add_log(self, record: CheckRecord, held: CheckRecord) -> CheckRecord:
+        """Let what the deployment wrote last stand below a failure of its own; one of the list of failures alone needs none."""
+        if record.status not in _FAILED or held.status not in _FAILED:
+            return held
+        deployment = self.trial.fleet.find(held.target)
+        if deployment is None:
+            return held
+        told = tell_log(deployment, claims_logs="logs" in self._read_capabilities(held.target))
+        return msgspec.structs.replace(held, message=f"{held.message}\n{told}") if told else held
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not self._is_worker:
             for line in getattr(report, "seatrial_records", ()):
@@ -267,18 +286,27 @@ class TrialSession:
             self._flush_lines()
             self._stop_without_records()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> None:
+        """Have pytest's `--lf` leave tests out of what is collected, as `-k` does: of others nobody could tell."""
+        plugins = session.config.pluginmanager
+        if plugins.has_plugin(_LAST_FAILED_COLLECTING):
+            plugins.unregister(name=_LAST_FAILED_COLLECTING)
+
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Keep the ids of all checks, for what is left out later is known all the same."""
-        if _target_of(item):
-            self._collected.add((_check_of(item) or _own_check_of(item)).id)
+        """Keep all checks, for what is left out later is known all the same."""
+        self._plan.add(item)
 
     def pytest_collection_modifyitems(
         self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Leave out what only a larger profile asks, and the suites that were not chosen."""
         if not session.testsfailed:
-            self._check_expected(config, items)
-        kept = [item for item in items if (check := _check_of(item)) is None or self._is_asked(item, check)]
+            self._refuse_wrong(config, items)
+        kept = [
+            item for item in items if (check := find_check(item)) is None or self._is_asked(check, list_marks(item))
+        ]
+        kept = leave_out_replaced(kept)
         left_out = [item for item in items if item not in set(kept)]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
@@ -287,10 +315,11 @@ class TrialSession:
             # A worker takes the next target when it is done with one: begun last, the longest would be waited for alone.
             items.sort(key=_rank_of)
 
-    def _check_expected(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Ask nothing where an entry of expected failures is for no check."""
+    def _refuse_wrong(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Ask nothing where an entry of expected failures is for no check, or a user's check passes for one of ours."""
         try:
-            check_ids(self.settings.expectations, self._collected, is_all=self._collects_all)
+            refuse_taken_ids(items)
+            check_ids(self.settings.expectations, self._plan.ids, is_all=self._collects_all)
         except SeatrialError as error:
             # pytest says that it has collected also after an error here, and what is left then is brought up.
             items.clear()
@@ -308,19 +337,19 @@ class TrialSession:
         given = self._config.args_source is pytest.Config.ArgsSource.ARGS
         return not given and not self._config.getoption("lf", default=False)
 
-    def _is_asked(self, item: pytest.Item, check: Check) -> bool:
+    def _is_asked(self, check: Check, marks: frozenset[str]) -> bool:
         general = self.settings.general
-        if item.get_closest_marker("seatrial_objectives") and not self.settings.objectives.given:
+        if "seatrial_objectives" in marks and not self.settings.objectives.given:
             return False
         if general.check:
             in_profile = check.id in general.check
         else:
             in_profile = PROFILES.index(check.profile) <= PROFILES.index(general.profile)
-        return in_profile and (general.suite == "all" or item.get_closest_marker(general.suite) is not None)
+        return in_profile and (general.suite == "all" or general.suite in marks)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Bring up what will be asked, side by side; a worker of xdist does not know yet what it will be given."""
-        wanted = [name for item in session.items if (name := _target_of(item))]
+        wanted = [name for item in session.items if (name := name_target(item))]
         option = session.config.option
         broken = session.testsfailed and not option.continue_on_collection_errors
         if not wanted or broken or option.collectonly or getattr(option, "setupplan", False):
@@ -329,6 +358,8 @@ class TrialSession:
             trial = self.trial
         except SeatrialError as error:
             raise pytest.UsageError(str(error)) from error
+        for record in self._plan.tell(self.choice.targets, self._is_asked):
+            trial.record(record)
         if not self._is_worker:
             trial.record_lacking()
             asked = [name for name in dict.fromkeys(wanted) if not trial.lacking[name]]
@@ -469,11 +500,6 @@ def _drain(lines: queue.SimpleQueue[str]) -> list[str]:
     return drained
 
 
-def _check_of(item: Any) -> Check | None:
-    marker = item.get_closest_marker(MARKER)
-    return marker.args[0] if marker is not None else None
-
-
 def _require_wire(check: Check, target: str, wire: str) -> None:
     """Skip a check that cannot be asked over a wire."""
     if not check.is_asked_over(find_wire(wire)):
@@ -481,19 +507,6 @@ def _require_wire(check: Check, target: str, wire: str) -> None:
         pytest.skip(str(UnsupportedError(f"{check.id} is asked over {ways}; {target} is asked over {wire}")))
 
 
-def _own_check_of(item: pytest.Item) -> Check:
-    """A user's own test over the fixtures, as a check: its name is the id, its first sentence the title."""
-    name = getattr(item, "originalname", None) or item.name
-    about = (getattr(item.obj, "__doc__", None) or name).strip().splitlines()[0] if hasattr(item, "obj") else name
-    path = item.nodeid.partition("[")[0]
-    return Check(id=name, title=about, level="MUST", sentence=about, source=path)
-
-
 def _rank_of(item: pytest.Item) -> int:
-    name = _target_of(item)
+    name = name_target(item)
     return -find_target(name).bring_up_rank if name else 0
-
-
-def _target_of(item: pytest.Item) -> str:
-    callspec = getattr(item, "callspec", None)
-    return str(callspec.params.get("seatrial_target", "")) if callspec is not None else ""

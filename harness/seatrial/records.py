@@ -38,7 +38,10 @@ class CheckRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     duration_s: float = 0.0
     facts: Annotated[dict[str, Any], Meta(description="figures and counts, e.g. cases, right, worst_error")] = {}
     notes: Annotated[
-        tuple[str, ...], Meta(description="entries of expected failures that were seen in other versions than this one")
+        tuple[str, ...],
+        Meta(
+            description="entries of expected failures seen in other versions than this; the check it is asked in place of"
+        ),
     ] = ()
 
 
@@ -58,6 +61,13 @@ class NotRunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     name: str
     detail: str
     fix: str
+
+
+class PlanRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a target is to be asked: every check of the chosen profile and suites, whatever was left out of them later."""
+
+    target: str
+    checks: Annotated[tuple[str, ...], Meta(description="ids; one that several tests have stands as often")]
 
 
 class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -196,6 +206,9 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     capacities: tuple[CapacityRecord, ...] = ()
     floors: tuple[FloorRecord, ...] = ()
     not_run: tuple[NotRunRecord, ...] = ()
+    not_asked: Annotated[
+        tuple[str, ...], Meta(description="ids of checks of the chosen profile and suites that nothing was recorded of")
+    ] = ()
     errors: tuple[ErrorRecord, ...] = ()
     notes: Annotated[tuple[str, ...], Meta(description="e.g. why limits are not comparable")] = ()
 
@@ -257,6 +270,7 @@ Record = (
     CheckRecord
     | PhaseRecord
     | NotRunRecord
+    | PlanRecord
     | ErrorRecord
     | DeploymentRecord
     | LoadRecord

@@ -55,6 +55,9 @@ def _add_target(root: Element, run: RunResult, name: str, result: TargetResult) 
     for missing in result.not_run:
         case = _add_case(suite, name, f"requires {missing.name}", 0.0)
         _add_outcome(case, "skipped", "not-run", f"{missing.detail}. Fix: {missing.fix}")
+    for check_id in result.not_asked:
+        told = "not asked, though of the chosen profile and suites"
+        _add_outcome(_add_case(suite, name, f"{check_id} not asked", 0.0), "skipped", "not-asked", told)
     if result.status in RED and run.exit_code != 0 and not _has_red(suite):
         _add_outcome(_add_case(suite, name, "verdict", 0.0), "error", result.status, describe_status(result.status))
     if not len(suite.findall("testcase")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seatrial.records import CheckRecord, FidelityRecord, NotRunRecord, RunResult, TargetResult
@@ -79,7 +79,10 @@ def list_not_run(run: RunResult) -> list[NotRunRecord]:
             for check in result.checks
             if check.status == "not-run"
         )
-        if result.status == "not-run" and not result.not_run and not result.checks:
+        if result.not_asked:
+            told = f"not asked, though of the chosen profile and suites: {', '.join(result.not_asked)}"
+            found.append(NotRunRecord(target=name, name=_count_checks(result.not_asked), detail=told, fix=""))
+        if result.status == "not-run" and not (result.not_run or result.checks or result.not_asked):
             found.append(
                 NotRunRecord(target=name, name="target", detail="no reason was recorded", fix="seatrial doctor")
             )
@@ -92,11 +95,17 @@ def _all_checks(run: RunResult) -> Iterator[CheckRecord]:
 
 
 def _explain_absence(result: TargetResult) -> str:
+    if result.status == "not-run" and result.not_asked:
+        return "not asked"
     if result.status == "not-run":
         return "not run: " + "; ".join(f"{missing.name}: {missing.detail}" for missing in result.not_run)
     if result.errors and not result.deployments:
         return "the deployment failed before this was known"
     return ""
+
+
+def _count_checks(ids: Sequence[str]) -> str:
+    return f"{len(ids)} check{'s' if len(ids) != 1 else ''}"
 
 
 def _count_golden(result: TargetResult, why: str) -> Figure:

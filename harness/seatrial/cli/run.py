@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,6 +53,9 @@ def run(  # noqa: PLR0917 - each is an option, given by name
         str | None, typer.Option(help="Use this cluster instead of a kind cluster of our own.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    last_failed: Annotated[
+        bool, typer.Option("--last-failed", help="Ask again just what failed in the last trial in --out.")
+    ] = False,
     serial: Annotated[bool, typer.Option("--serial", help="Bring targets up one after another.")] = False,
     set_: Assignments = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the summary.")] = False,
@@ -85,11 +88,12 @@ def run(  # noqa: PLR0917 - each is an option, given by name
         from seatrial.cli.provision import provision_targets
 
         provision_targets(settings, say)
-    raise typer.Exit(run_trial(settings, say))
+    raise typer.Exit(run_trial(settings, say, last_failed=last_failed))
 
 
-def run_trial(settings: Settings, say: Progress) -> int:
+def run_trial(settings: Settings, say: Progress, *, last_failed: bool = False) -> int:
     """Run pytest over the suites in this process, print the summary, and return the exit code of the command line."""
+    from seatrial.cli.last_failed import LastFailed
     from seatrial.trial.summary import render_summary
 
     if not settings.general.target:
@@ -99,7 +103,9 @@ def run_trial(settings: Settings, say: Progress) -> int:
         named = tuple(settings.general.target)
     if "seed" not in settings.given:
         settings = settings.with_given({"seed": secrets.randbelow(1 << 31)}, "drawn")
-    ended = hold_trial(settings, named, say)
+    # Read before this trial is the last one.
+    further = [LastFailed(Path(settings.general.out), say)] if last_failed else []
+    ended = hold_trial(settings, named, say, further)
     if ended.result is not None and ended.directory is not None:
         sys.stdout.write(render_summary(ended.result, ended.directory))
     if ended.problem:
@@ -124,8 +130,18 @@ class EndedTrial:
     problem: str = ""
 
 
-def hold_trial(settings: Settings, named: tuple[str, ...], say: Progress) -> EndedTrial:
-    """Run pytest over the suites in this process. `named` are the targets that the user wrote out. Raises UsageError."""
+def hold_trial(settings: Settings, named: tuple[str, ...], say: Progress, further: Sequence[object] = ()) -> EndedTrial:
+    """Run pytest over the suites in this process.
+
+    Args:
+        settings: all of them.
+        named: the targets that the user wrote out.
+        say: takes lines of progress.
+        further: more pytest plug-ins.
+
+    Raises:
+        UsageError: a target's name is wrong.
+    """
     import pytest
 
     from seatrial.plugin import find_session
@@ -134,7 +150,7 @@ def hold_trial(settings: Settings, named: tuple[str, ...], say: Progress) -> End
     choose(settings.general.target, ())  # a wrong name is said before anything begins
     console = Console(settings, named, say)
     with without_pytest_environment():
-        code = pytest.main(_pytest_arguments(), plugins=[console])
+        code = pytest.main(_pytest_arguments(), plugins=[console, *further])
     session = find_session(console.config) if console.config is not None else None
     result: RunResult | None = session.result if session is not None else None
     if session is None or result is None:

@@ -24,6 +24,7 @@ from seatrial.records import (
     LoadRecord,
     NotRunRecord,
     PhaseRecord,
+    PlanRecord,
     Record,
 )
 
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Record]] = {
     "check": CheckRecord,
     "phase": PhaseRecord,
     "not-run": NotRunRecord,
+    "plan": PlanRecord,
     "error": ErrorRecord,
     "deployment": DeploymentRecord,
     "load": LoadRecord,

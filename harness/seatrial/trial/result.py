@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from seatrial.checks import sort_by_group
 from seatrial.errors import ExitCode, choose_exit_code
 from seatrial.records import (
     CapacityRecord,
@@ -17,6 +18,7 @@ from seatrial.records import (
     LoadRecord,
     NotRunRecord,
     PhaseRecord,
+    PlanRecord,
     Record,
     TargetResult,
     Verdict,
@@ -37,6 +39,7 @@ class Tally:
     checks: list[CheckRecord] = field(default_factory=list)
     phases: list[PhaseRecord] = field(default_factory=list)
     not_run: list[NotRunRecord] = field(default_factory=list)
+    plans: list[PlanRecord] = field(default_factory=list)
     errors: list[ErrorRecord] = field(default_factory=list)
     deployments: list[DeploymentRecord] = field(default_factory=list)
     loads: list[LoadRecord] = field(default_factory=list)
@@ -44,28 +47,24 @@ class Tally:
     floors: list[FloorRecord] = field(default_factory=list)
 
 
+_PLACES: Mapping[type[Record], str] = {
+    CheckRecord: "checks",
+    PhaseRecord: "phases",
+    NotRunRecord: "not_run",
+    PlanRecord: "plans",
+    ErrorRecord: "errors",
+    DeploymentRecord: "deployments",
+    LoadRecord: "loads",
+    CapacityRecord: "capacities",
+    FloorRecord: "floors",
+}
+
+
 def gather(records: Iterable[Record]) -> dict[str, Tally]:
     """Sort records by target."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     for record in records:
-        tally = tallies[record.target]
-        match record:
-            case CheckRecord():
-                tally.checks.append(record)
-            case PhaseRecord():
-                tally.phases.append(record)
-            case NotRunRecord():
-                tally.not_run.append(record)
-            case ErrorRecord():
-                tally.errors.append(record)
-            case DeploymentRecord():
-                tally.deployments.append(record)
-            case LoadRecord():
-                tally.loads.append(record)
-            case CapacityRecord():
-                tally.capacities.append(record)
-            case FloorRecord():
-                tally.floors.append(record)
+        getattr(tallies[record.target], _PLACES[type(record)]).append(record)
     return dict(tallies)
 
 
@@ -84,6 +83,7 @@ def judge_target(tally: Tally) -> TargetResult:
         capacities=tuple(tally.capacities),
         floors=tuple(tally.floors),
         not_run=tuple(tally.not_run),
+        not_asked=_list_not_asked(tally),
         errors=tuple(tally.errors),
         notes=(*_note(last), *(note for check in tally.checks for note in check.notes)),
     )
@@ -101,7 +101,14 @@ def _judge(tally: Tally) -> TargetStatus:
         return "invalid"
     if not ran:
         return "not-run"
-    return "partial" if tally.not_run or "not-run" in statuses else "pass"
+    return "partial" if tally.not_run or "not-run" in statuses or _list_not_asked(tally) else "pass"
+
+
+def _list_not_asked(tally: Tally) -> tuple[str, ...]:
+    """Return what was planned and has no record: nothing need say that it was left out, nor how."""
+    planned = tally.plans[-1].checks if tally.plans else ()  # Of all workers of pytest-xdist the same.
+    left_out = Counter(planned) - Counter(check.id for check in tally.checks)
+    return tuple(sort_by_group(sorted(left_out)))
 
 
 def judge_trial(
@@ -122,7 +129,8 @@ def judge_trial(
             if require or name in named:
                 codes.add(ExitCode.REQUIREMENT_UNMET)
                 causes.append(f"{name} lacks {lack.name}: {lack.detail}")
-        if result.status == "not-run" and not result.not_run and (require or name in named):
+        left_out = result.not_run or result.not_asked
+        if result.status == "not-run" and not left_out and (require or name in named):
             codes.add(ExitCode.NOTHING_RAN)
             causes.append(f"{name}: nothing was asked of it")
         for check in result.checks:

@@ -37,13 +37,19 @@ def render_summary(run: RunResult, directory: Path) -> str:
     parts += [line for name, result in run.targets.items() for line in _explain(name, result)]
     parts += [f"left behind: {left.kind} {left.id}: {left.how}" for left in run.leftovers]
     parts += [f"cause: {cause}" for cause in run.causes]
-    parts.append(f"verdict: {run.verdict} (exit code {run.exit_code}), {run.duration_s:.1f} s, trial {run.run_id}")
+    left_out = sum(len(result.not_asked) for result in run.targets.values())
+    partly = f", {left_out} not asked" if left_out else ""
+    parts.append(
+        f"verdict: {run.verdict}{partly} (exit code {run.exit_code}), {run.duration_s:.1f} s, trial {run.run_id}"
+    )
     parts.append(f"report: {directory / 'report.html'}")
     return "\n".join(parts) + "\n"
 
 
 def _explain(name: str, result: TargetResult) -> list[str]:
     lines = [f"{name} not run: {lack.name}: {lack.detail}. To get it: {lack.fix}" for lack in result.not_run]
+    if result.not_asked:
+        lines.append(f"{name} not asked, {len(result.not_asked)} of its checks: {', '.join(result.not_asked)}")
     lines += [f"{name} error: {error.message}" for error in result.errors]
     not_asked = bool(result.errors)
     for check in result.checks:
