@@ -37,13 +37,14 @@ Capability = Literal[
     "privileges",
     "listeners",
     "store",
+    "model-place",
 ]
 """What can be asked of a target.
 
 `model-directory`: it loads the model directory that the trial gives it. `logs`: `read_logs` has what the server writes.
 `metrics`: GET /metrics at its address gives counters in Prometheus' text format, of all its instances.
-`connections`, `descriptors`, `privileges`, `listeners`, `store`, `scale`: the deployment has what `ShowsConnections`,
-`CountsDescriptors`, `ShowsPrivileges`, `ShowsListeners`, `LeansOnStore` or `Scales` says.
+`connections`, `descriptors`, `privileges`, `listeners`, `store`, `scale`, `model-place`: the deployment has what
+`ShowsConnections`, `CountsDescriptors`, `ShowsPrivileges`, `ShowsListeners`, `LeansOnStore`, `Scales` or `ShowsModelPlace` says.
 """
 
 
@@ -264,6 +265,29 @@ class Scales(Protocol):
 
     def count_instances(self) -> int:
         """Return how many there are now, those that are about to go included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlace:
+    """Where a model lies in a container.
+
+    Args:
+        path: absolute.
+        files: SHA-256 in hexadecimal of every file below it, by relative path.
+        is_writable: the server's own user could write there.
+    """
+
+    path: str
+    files: Mapping[str, str]
+    is_writable: bool
+
+
+@runtime_checkable
+class ShowsModelPlace(Protocol):
+    """A deployment that claims `model-place`: a contract says where its container finds the model."""
+
+    def read_model_place(self) -> ModelPlace:
+        """Look into the container. Raises UnsupportedError when it has nothing to look with."""
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from seatrial.isolation import clean_environ
 from seatrial.loading import LoadingError
 from seatrial.model import ModelDirectory
 from seatrial.requirement import Requirement
-from seatrial.target import DeployContext, Deployment, Fidelity, Limits, StopReport, Usage
+from seatrial.target import DeployContext, Deployment, Fidelity, Limits, ModelPlace, StopReport, Usage
 from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
@@ -74,6 +74,9 @@ class ThreadDeployment:
         except LoadingError as error:
             raise DeploymentError(str(error)) from error
         self.model = model
+
+    def read_model_place(self) -> ModelPlace:
+        return self.server.tell_place(self.model.path)
 
     def scale(self, replicas: int) -> None:
         self.server.scale(replicas)

@@ -14,10 +14,11 @@ import pytest
 from seatrial.checks import Findings, check
 from seatrial.comparison import compare
 from seatrial.endpoint import Endpoint
-from seatrial.model import ModelDirectory
-from seatrial.target import Deployment, find_endpoint
+from seatrial.model import MANIFEST_NAME, ModelDirectory, hash_file
+from seatrial.target import Deployment, ShowsModelPlace, find_endpoint
 from seatrial.wires.json_exchange import unnest
 from seatrial.wires.sagemaker import sign_request
+from seatrial_suites.conformance.asking import PART_E
 from seatrial_suites.conformance.broken import make_body
 from seatrial_suites.conformance.requesting import JSON, Reply, locate, request, show_reply
 
@@ -27,6 +28,7 @@ _INVOKE = "Amazon SageMaker API Reference, InvokeEndpoint"
 PING_TIMEOUT_S = 2.0
 """After which SageMaker counts a health check as failed."""
 _PINGS = 5
+MODEL_PATH = "/opt/ml/model"
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _OTHERS = {
     "a header of nobody's": {"X-Seatrial-Unknown": "1"},
@@ -98,6 +100,34 @@ def test_accept(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any])
         findings.judge(accept, what)
     reply = _invoke(endpoint, model, {"Accept": "image/png"})
     findings.judge("image/png", "" if reply.is_refusal else f"\n{show_reply(endpoint, reply)}")
+    findings.conclude(seatrial_facts)
+
+
+@check(
+    "C09",
+    "SageMaker: the model lies read-only where the contract has it",
+    needs={"model-place"},
+    profile="standard",
+    sentence=f"In the container the files of the model lie below {MODEL_PATH} as they were packed, and "
+    "nothing can be written there.",
+    source=f"{PART_E}, C09; {SOURCE}, How SageMaker Loads Your Model Artifacts: the directory is read-only",
+    answers="any",
+)
+def test_model_place(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+    model = seatrial_deployment.model
+    assert isinstance(seatrial_deployment, ShowsModelPlace), "it claims model-place, and does not show it"
+    place = seatrial_deployment.read_model_place()
+    seatrial_facts.update(path=place.path, files=len(place.files), is_writable=place.is_writable)
+    findings = Findings()
+    findings.judge("its place", "" if place.path == MODEL_PATH else f"it lies at {place.path}")
+    packed = {**model.manifest.files, MANIFEST_NAME: hash_file(model.path / MANIFEST_NAME)}
+    for name, digest in packed.items():
+        found = place.files.get(name)
+        told = (
+            f"{name} is not there" if found is None else f"{name} is another: SHA-256 {found[:12]}…, not {digest[:12]}…"
+        )
+        findings.judge(name, "" if found == digest else told)
+    findings.judge("writing", f"{place.path} can be written to" if place.is_writable else "")
     findings.conclude(seatrial_facts)
 
 
