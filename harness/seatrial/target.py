@@ -274,7 +274,7 @@ class ModelPlace:
     Args:
         path: absolute.
         files: SHA-256 in hexadecimal of every file below it, by relative path.
-        is_writable: the server's own user could write there.
+        is_writable: it is mounted so that somebody could write there.
     """
 
     path: str
@@ -287,7 +287,7 @@ class ShowsModelPlace(Protocol):
     """A deployment that claims `model-place`: a contract says where its container finds the model."""
 
     def read_model_place(self) -> ModelPlace:
-        """Look into the container. Raises UnsupportedError when it has nothing to look with."""
+        """Look into the container. Raises UnsupportedError when there is nothing to look with."""
 
 
 @runtime_checkable
