@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import sys
 import time
@@ -59,14 +60,13 @@ class ThreadDeployment:
         except LoadingError as error:
             raise DeploymentError(str(error)) from error
         self.port = self._stack.enter_context(self.server.listen())
-        self.ready_path = find_ready_path(specimen)
         self.endpoint = make_endpoint(self.port, specimen, model)
 
     def wait_ready(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
-        while not answers_http(self.port, self.ready_path, timeout_s=max(0.05, deadline_s - time.monotonic())):
+        while not responds(self.port, timeout_s=max(0.05, deadline_s - time.monotonic())):
             if time.monotonic() > deadline_s:
-                raise DeploymentError(f"{self.ready_path} is not answered within {timeout_s:g} s")
+                raise DeploymentError(f"nothing is answered within {timeout_s:g} s")
 
     def update(self, model: ModelDirectory) -> None:
         try:
@@ -147,6 +147,20 @@ class SpecimenTarget:
     def deploy(self, model: ModelDirectory, context: DeployContext) -> Deployment:
         kind = LivingDeployment if self.specimen.life else ThreadDeployment
         return kind(model, context, self.name, self.specimen)
+
+
+def responds(port: int, timeout_s: float) -> bool:
+    """Whether anything is answered: what specimens have for readiness may be what is wrong with them."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    else:
+        return True
+    finally:
+        connection.close()
 
 
 def find_ready_path(specimen: Specimen) -> str:
