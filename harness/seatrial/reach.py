@@ -42,13 +42,13 @@ def choose_address(hostname: str, port: int, *, allowed: Sequence[str], what: st
     return (local or found)[0]
 
 
-def choose_endpoint_address(endpoint: Endpoint, *, allowed: Sequence[str], what: str) -> str:
+def choose_endpoint_address(endpoint: Endpoint, *, allowed: Sequence[str], what: str, strictly: bool = False) -> str:
     """Return the IP address of an endpoint that `what` may go to, or the path of its Unix socket. Raises as `choose_address`."""
     parts = urlsplit(endpoint.address)
     if parts.scheme == "unix":
         return parts.path
     port = parts.port or _PORTS.get(parts.scheme, 0)
-    return choose_address(parts.hostname or "", port, allowed=allowed, what=what)
+    return choose_address(parts.hostname or "", port, allowed=allowed, what=what, strictly=strictly)
 
 
 def is_this_machine(address: str) -> bool:

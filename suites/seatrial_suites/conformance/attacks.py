@@ -21,13 +21,14 @@ class Question:
     line: bytes
     headers: tuple[bytes, ...]
     body: bytes
+    scheme: bytes = b"http"
 
     @classmethod
-    def take_apart(cls, sent: bytes) -> Question:
+    def take_apart(cls, sent: bytes, scheme: str = "http") -> Question:
         """Make one of the bytes of a request."""
         head, _, body = sent.partition(b"\r\n\r\n")
         line, *headers = head.split(b"\r\n")
-        return cls(line, tuple(headers), body)
+        return cls(line, tuple(headers), body, scheme.encode())
 
     def write(
         self, *added: bytes, line: bytes = b"", without: Sequence[bytes] = (), body: bytes | None = None
@@ -258,8 +259,9 @@ def list_heads() -> list[Attack]:
         ),
         Attack(
             "HTTP/9.9",
-            "RFC 9110, 15.6.6: a major version that is not spoken is answered 505",
+            "RFC 9110, 6.2 and 15.6.6: a major version that is not spoken may be answered 505, or as the highest that is",
             lambda q: q.write(line=q.line.replace(b"HTTP/1.1", b"HTTP/9.9")),
+            EITHER,
         ),
         Attack("a version that is none", _LINE, lambda q: q.write(line=q.line.replace(b"HTTP/1.1", b"HTTP/one"))),
         Attack("a target with a space", _LINE, lambda q: q.write(line=q.line.replace(b" HTTP", b"/a b HTTP"))),
@@ -278,7 +280,7 @@ def list_heads() -> list[Attack]:
         Attack(
             "a target with scheme and host",
             "RFC 9112, 3.2.2: a server accepts the absolute form",
-            lambda q: q.write(line=q.line.replace(q.target, b"http://" + q.host + q.target)),
+            lambda q: q.write(line=q.line.replace(q.target, q.scheme + b"://" + q.host + q.target)),
             ANSWERED,
         ),
         Attack(

@@ -51,20 +51,31 @@ class Reaction:
     probed: bool = False
 
 
-def provoke(endpoint: Endpoint, host: str, sent: bytes, probe: bytes) -> Reaction:
+def provoke(endpoint: Endpoint, host: str, sent: bytes, probe: bytes, *, wait_s: float | None = None) -> Reaction:
     """Send bytes, and read until the server ends the connection.
 
     One that stays open after a response is sent the probe, a request that ends it: were a response to something else
     outstanding, it would come first. So nothing has to be waited for that should not come.
+
+    Args:
+        endpoint: what is asked.
+        host: where to connect to.
+        sent: the bytes.
+        probe: a whole request.
+        wait_s: for what comes of the bytes; `REACTION_WAIT_S` if not told otherwise.
+
+    Raises:
+        OSError: there is no connection.
     """
+    wait_s = REACTION_WAIT_S if wait_s is None else wait_s
     with connect(endpoint, _CONNECT_TIMEOUT_S, host=host) as connection:
         _send(connection, sent)
-        received, closed = _read(connection, b"", until_stays_open=True)
+        received, closed = _read(connection, b"", wait_s, until_stays_open=True)
         before = split_responses(received)
         if closed or not before or before[-1].is_last:
             return Reaction(received=received, responses=before, closed=closed)
         _send(connection, probe)
-        received, closed = _read(connection, received)
+        received, closed = _read(connection, received, wait_s)
         responses = split_responses(received)
         probed = len(responses) > len(before)
         return Reaction(received=received, responses=responses, closed=closed and not probed, probed=probed)
@@ -111,9 +122,11 @@ def _send(connection: socket.socket, data: bytes) -> None:
         return
 
 
-def _read(connection: socket.socket, received: bytes, *, until_stays_open: bool = False) -> tuple[bytes, bool]:
+def _read(
+    connection: socket.socket, received: bytes, wait_s: float, *, until_stays_open: bool = False
+) -> tuple[bytes, bool]:
     """Return what came, and whether the server ended the connection."""
-    deadline_s = time.monotonic() + REACTION_WAIT_S
+    deadline_s = time.monotonic() + wait_s
     while time.monotonic() < deadline_s:
         connection.settimeout(max(0.001, deadline_s - time.monotonic()))
         try:

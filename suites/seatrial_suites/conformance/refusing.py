@@ -29,6 +29,21 @@ def ask_whole(client: Client, inputs: Arrays, *, timeout_s: float | None = None)
     return _ask(client, lambda given_s: client.ask(inputs, timeout_s=given_s if timeout_s is None else timeout_s))
 
 
+_MOST_TIMEOUTS = 3
+
+
+class Patience:
+    """Is over after some questions in a row without an answer in time: each of them is waited for, and there may be hundreds."""
+
+    def __init__(self) -> None:
+        self._timeouts = 0
+
+    def is_over(self, outcome: Outcome) -> bool:
+        """Take what became of the next question, and tell whether no more are to be asked."""
+        self._timeouts = self._timeouts + 1 if isinstance(outcome, NoAnswer) and outcome.timed_out else 0
+        return self._timeouts >= _MOST_TIMEOUTS
+
+
 def is_refused(outcome: Outcome, endpoint: Endpoint) -> bool:
     """Whether it was refused as the asker's mistake: by a status of 4xx, by an event stream's `error`, by a frame's `error`."""
     if not isinstance(outcome, Refusal):

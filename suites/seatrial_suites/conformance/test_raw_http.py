@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,8 +16,9 @@ from seatrial.model import Arrays, ModelDirectory
 from seatrial.registry import find_wire
 from seatrial.target import Deployment
 from seatrial.wire import Answer
+from seatrial_suites.conformance import asking
 from seatrial_suites.conformance.asking import PART_E
-from seatrial_suites.conformance.attacks import Attack, Fate, Question, list_framing, list_heads
+from seatrial_suites.conformance.attacks import ANSWERED, Attack, Fate, Question, list_framing, list_heads
 from seatrial_suites.conformance.raw_http import Reaction, Response, provoke
 from seatrial_suites.conformance.reaching import find_host
 from seatrial_suites.conformance.refusing import OVER_HTTP, is_right_answer, say_after
@@ -45,13 +47,21 @@ def test_raw_http(
         before = say_after(client, model)
         assert not before, f"before anything was sent: {before}"
         for attack in [*list_framing(), *list_heads()]:
-            sent = attack.make(Question.take_apart(_write_question(endpoint, model, 0)))
-            reaction = provoke(endpoint, host, sent, _make_probe(endpoint, model))
+            question = Question.take_apart(_write_question(endpoint, model, 0), urlsplit(endpoint.address).scheme)
+            sent = attack.make(question)
+            # An answer takes what the model takes; what is refused, or left waiting, is so at once.
+            wait_s = asking.ANSWER_TIMEOUT_S if attack.allowed == ANSWERED else None
+            try:
+                reaction = provoke(endpoint, host, sent, _make_probe(endpoint, model), wait_s=wait_s)
+            except OSError as error:
+                findings.judge(attack.name, f"no connection any more: {type(error).__name__}: {error}")
+                break
             wrong = judge(attack, reaction, endpoint, model)
             evidence = f"\n  sent: {show_raw(endpoint, sent)}\n  came back: {show_received(reaction.received)}"
             found = f"{wrong} ({attack.sentence}){evidence}" if wrong else say_after(client, model)
             findings.judge(attack.name, found)
-        findings.judge("two questions at once", _judge_pipelined(endpoint, host, model))
+        else:
+            findings.judge("two questions at once", _judge_pipelined(endpoint, host, model))
     findings.conclude(seatrial_facts)
 
 
@@ -86,7 +96,10 @@ def _judge_pipelined(endpoint: Endpoint, host: str, model: ModelDirectory) -> st
     """Two questions in one go have their answers in their order (RFC 9112, 9.3.2); a server may end the connection before."""
     indices = range(min(2, len(model.cases)))
     sent = b"".join(_write_question(endpoint, model, each) for each in indices)
-    reaction = provoke(endpoint, host, sent, _make_probe(endpoint, model))
+    try:
+        reaction = provoke(endpoint, host, sent, _make_probe(endpoint, model), wait_s=asking.ANSWER_TIMEOUT_S)
+    except OSError as error:
+        return f"no connection any more: {type(error).__name__}: {error}"
     own: Sequence[Response] = reaction.responses[:-1] if reaction.probed else reaction.responses
     if not own or len(own) > len(indices):
         wrong = f"{len(own)} responses to {len(indices)} questions"

@@ -20,10 +20,17 @@ from seatrial_suites.conformance.traffic import Traffic
 
 pytestmark = pytest.mark.conformance
 SLOW_LOAD_S = 3.0
+ANSWERED_WITHIN_S = 2.0
+"""The first question: less than the load takes, so that it does not wait for that."""
 READY_WITHIN_S = 2.0
 """SageMaker's bound on an answer to /ping; Kubernetes' probes have 1 s unless told otherwise."""
 _CLIENTS = 16
-_TIMES = 5
+HOLD_S = 6.0
+"""Probes of readiness come each second, and it takes two or three in a row to count."""
+_LEAST_TIMES = 5
+_POLL_S = 0.25
+_PACE_S = 0.01
+"""From one question of a client to its next: 1600 a second in all are more than any Python server answers on one core."""
 
 
 @check(
@@ -42,7 +49,7 @@ def test_ready_means_loaded(
     began_s = time.perf_counter()
     with seatrial_deploy(slow) as deployment, Client(deployment.endpoint, slow.manifest) as client:
         seatrial_facts.update(load_s=SLOW_LOAD_S, ready_after_s=time.perf_counter() - began_s)
-        wrong = say_after(client, slow)
+        wrong = say_after(client, slow, timeout_s=ANSWERED_WITHIN_S)
     assert not wrong, f"it said that it was ready, and {wrong}"
 
 
@@ -51,24 +58,29 @@ def test_ready_means_loaded(
     "readiness is told under load",
     level="SHOULD",
     profile="standard",
-    sentence=f"While {_CLIENTS} clients ask one question after another, readiness is told within {READY_WITHIN_S:g} s, "
-    "each time.",
+    sentence=f"While {_CLIENTS} clients ask one question after another for {HOLD_S:g} s, it says that it is ready within "
+    f"{READY_WITHIN_S:g} s, each time that it is asked.",
     source=f"{PART_E}, C03; SageMaker Developer Guide, Custom Inference Code with Hosting Services, How Your Container "
     "Should Respond to Health Check (Ping) Requests",
 )
 def test_ready_under_load(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
     phases_s, slowest_s = dict(seatrial_deployment.phases_s), 0.0
     findings = Findings()
-    with Traffic(seatrial_deployment, kept=_CLIENTS) as traffic:
-        traffic.wait_answered()
-        for number in range(1, _TIMES + 1):
+    if seatrial_deployment.endpoint.path == "port-forward":
+        pytest.skip("to ask for readiness renews the port forwarding that the questions come through")
+    times = 0
+    with Traffic(seatrial_deployment, kept=_CLIENTS, pace_s=_PACE_S) as traffic:
+        ends_s = time.monotonic() + HOLD_S
+        while times < _LEAST_TIMES or time.monotonic() < ends_s:
+            times += 1
             began_s = time.perf_counter()
-            findings.judge(f"asked for the {number}. time", _ask_ready(seatrial_deployment))
+            findings.judge(f"asked for the {times}. time", _ask_ready(seatrial_deployment))
             slowest_s = max(slowest_s, time.perf_counter() - began_s)
+            time.sleep(_POLL_S)
     # The phase is that of the start, and this was none.
     seatrial_deployment.phases_s.clear()
     seatrial_deployment.phases_s.update(phases_s)
-    seatrial_facts.update(clients=_CLIENTS, asked=len(traffic.history.requests), slowest_ready_s=slowest_s)
+    seatrial_facts.update(clients=_CLIENTS, asked=len(traffic.history.requests), times=times, slowest_ready_s=slowest_s)
     findings.conclude(seatrial_facts)
 
 

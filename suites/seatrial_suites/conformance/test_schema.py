@@ -31,7 +31,7 @@ _MOST_ROWS = 3
     sentence="A question with a tensor too many or too few, elements of another type or out of range, ragged rows, tensors of "
     "different batches, or a shape or datatype that is not declared is refused as the asker's mistake, and never answered "
     "with a number.",
-    source=f"{PART_E}, B03; Open Inference Protocol V2, Tensor Data",
+    source=f"{PART_E}, B03; stricter than Open Inference Protocol V2, Tensor Data, by which a server may also coerce elements",
 )
 def test_wrong_schema(
     request: pytest.FixtureRequest,

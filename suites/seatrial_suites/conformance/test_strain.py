@@ -40,7 +40,7 @@ def test_slow_clients(
     request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
-    host = find_host(request, endpoint, "strain")
+    host = find_host(request, endpoint, "strain", strictly=True)
     findings = Findings()
     with Client(endpoint, model.manifest, keep_alive=False) as client:
         for name, strain in list_slow(endpoint, host, model).items():
@@ -61,7 +61,7 @@ def test_overload(
     request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
-    find_host(request, endpoint, "strain")
+    find_host(request, endpoint, "strain", strictly=True)
     cases = list_right_alone(seatrial_deployment, model.cases[:_CASES])
     assert cases, "asked alone, no golden case is answered right"
     crowd = ask_in_a_crowd(seatrial_deployment, cases, clients=_BURST_CLIENTS, for_s=straining.BURST_S)
@@ -86,7 +86,7 @@ def test_clients_that_go(
     request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
-    host = find_host(request, endpoint, "strain")
+    host = find_host(request, endpoint, "strain", strictly=True)
     unwelcome = leave_in_the_middle(endpoint, host, model, _LEAVE_TIMES)
     assert not unwelcome, unwelcome
     with Client(endpoint, model.manifest, keep_alive=False) as client:
