@@ -32,7 +32,7 @@ ASKS = """
 import pytest
 from seatrial.checks import Findings, InvalidMeasurementError, check
 
-@check("X01", "cases", sentence="Each case holds.", source="a specification")
+@check("Y01", "cases", sentence="Each case holds.", source="a specification")
 def test_cases(seatrial_deployment, seatrial_facts):
     findings = Findings()
     for case in ("bare", "deep", "huge"):
@@ -104,7 +104,7 @@ def read_report(directory: Path, name: str) -> str:
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_what_is_listed_leaves_the_run_green(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    shipped = entry("X01", cases=["bare", "deep"])
+    shipped = entry("Y01", cases=["bare", "deep"])
     user = entry("test_whole", "tool.seatrial.expect.broken", reason="a fault of ours")
     write_project(tmp_path, shipped, user, wrong=("bare", "deep"), whole=False)
 
@@ -115,17 +115,17 @@ def test_what_is_listed_leaves_the_run_green(tmp_path: Path, workers: tuple[str,
     run, checks = read_trial(tmp_path)
     assert (run.verdict, run.exit_code, run.targets["broken"].status) == ("pass", 0, "pass")
     statuses = {name: check.status for name, check in checks.items()}
-    assert statuses == {"X01": "expected-failure", "test_whole": "expected-failure", "test_holds": "pass"}
-    assert checks["X01"].facts == {"cases": 3, "wrong": 2, "wrong_cases": ["bare", "deep"]}
-    assert f"{tmp_path / 'broken.expectations.toml'}, entry 1 (X01)" in checks["X01"].message
+    assert statuses == {"Y01": "expected-failure", "test_whole": "expected-failure", "test_holds": "pass"}
+    assert checks["Y01"].facts == {"cases": 3, "wrong": 2, "wrong_cases": ["bare", "deep"]}
+    assert f"{tmp_path / 'broken.expectations.toml'}, entry 1 (Y01)" in checks["Y01"].message
     assert "XFAIL test_asks.py::test_whole[broken] - expected: a fault of ours (https://example.org/1" in done.stdout
     assert "1/3 ≈2" in done.stdout
-    assert "broken X01 cases: ≈ expected-failure: expected of bare, deep: X01 is broken" in done.stdout
+    assert "broken Y01 cases: ≈ expected-failure: expected of bare, deep: Y01 is broken" in done.stdout
     assert run.targets["broken"].deployments[0].versions == {"broken-server": "1.5"}
 
 
 def test_reports_show_reason_and_link(tmp_path: Path) -> None:
-    write_project(tmp_path, entry("X01", cases=["bare"]), wrong=("bare",))
+    write_project(tmp_path, entry("Y01", cases=["bare"]), wrong=("bare",))
 
     done = run_pytest(tmp_path, "--junitxml", str(tmp_path / "pytest.xml"))
 
@@ -134,15 +134,15 @@ def test_reports_show_reason_and_link(tmp_path: Path) -> None:
     markdown, page = read_report(tmp_path, "report.md"), read_report(tmp_path, "report.html")
     (of_pytest,) = ET.parse(tmp_path / "pytest.xml").getroot().iter("skipped")
     for text in (skipped.get("message"), of_pytest.get("message"), markdown, page):
-        assert "X01 is broken" in str(text)
+        assert "Y01 is broken" in str(text)
         assert "https://example.org/1" in str(text)
-    assert "≈ expected-failure: **broken** X01 cases" in markdown
+    assert "≈ expected-failure: **broken** Y01 cases" in markdown
     assert "≈" in page
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_what_is_not_listed_is_red(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    write_project(tmp_path, entry("X01", cases=["bare"]), wrong=("bare", "huge"), whole=False)
+    write_project(tmp_path, entry("Y01", cases=["bare"]), wrong=("bare", "huge"), whole=False)
 
     done = run_pytest(tmp_path, *workers)
 
@@ -150,12 +150,12 @@ def test_what_is_not_listed_is_red(tmp_path: Path, workers: tuple[str, ...]) -> 
     run, checks = read_trial(tmp_path)
     assert (run.verdict, run.exit_code) == ("fail", 1)
     assert {name: check.status for name, check in checks.items()} == {
-        "X01": "fail",
+        "Y01": "fail",
         "test_whole": "fail",
         "test_holds": "pass",
     }
-    expected, head, new = checks["X01"].message.splitlines()
-    assert expected.startswith("expected of bare: X01 is broken")
+    expected, head, new, *_ = checks["Y01"].message.splitlines()
+    assert expected.startswith("expected of bare: Y01 is broken")
     assert (head, new) == ("not expected, 1 of 2 cases that do not hold:", "huge: status 500")
     assert "- expected failures -" in done.stdout  # a section of pytest's own report of the test
     assert "2 failed, 1 passed" in done.stdout
@@ -163,7 +163,7 @@ def test_what_is_not_listed_is_red(tmp_path: Path, workers: tuple[str, ...]) -> 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_what_is_mended_is_red(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    shipped = entry("X01", cases=["bare", "deep"]) + entry("test_whole")
+    shipped = entry("Y01", cases=["bare", "deep"]) + entry("test_whole")
     write_project(tmp_path, shipped, wrong=("bare",))
 
     done = run_pytest(tmp_path, *workers)
@@ -173,16 +173,16 @@ def test_what_is_mended_is_red(tmp_path: Path, workers: tuple[str, ...]) -> None
     assert (run.verdict, run.exit_code) == ("fail", 1)
     file = tmp_path / "broken.expectations.toml"
     whole = f"test_whole was expected to fail, and holds: take out the entry in {file}, entry 2 (test_whole)"
-    case = f"X01, case 'deep', was expected to fail, and holds: take out the case in {file}, entry 1 (X01)"
+    case = f"Y01, case 'deep', was expected to fail, and holds: take out the case in {file}, entry 1 (Y01)"
     assert checks["test_whole"].message == whole
-    assert checks["X01"].message.splitlines()[0] == case
+    assert checks["Y01"].message.splitlines()[0] == case
     assert whole in done.stdout
     assert case in done.stdout
     assert "2 failed, 1 passed" in done.stdout
 
 
 def test_a_list_that_is_wrong_is_red_where_the_check_may_fail(tmp_path: Path) -> None:
-    write_project(tmp_path, entry("X01", cases=["bare"]))
+    write_project(tmp_path, entry("Y01", cases=["bare"]))
     asks = (tmp_path / "test_asks.py").read_text()
     (tmp_path / "test_asks.py").write_text(asks.replace('"cases", sentence', '"cases", level="MAY", sentence'))
 
@@ -190,7 +190,7 @@ def test_a_list_that_is_wrong_is_red_where_the_check_may_fail(tmp_path: Path) ->
 
     assert done.returncode == 1, done.stdout + done.stderr
     run, checks = read_trial(tmp_path)
-    assert (run.verdict, run.exit_code, checks["X01"].status) == ("fail", 1, "fail")
+    assert (run.verdict, run.exit_code, checks["Y01"].status) == ("fail", 1, "fail")
 
 
 @pytest.mark.parametrize(
@@ -236,9 +236,9 @@ def test_what_says_nothing_of_the_target_is_left_as_it_is(tmp_path: Path) -> Non
 
 
 USAGE = {
-    "a bad entry": ("", entry("X01", "tool.seatrial.expect.broken", versions="soon"), "versions is 'soon', a range"),
-    "a bad file": (entry("X01", reason=""), "", "broken.expectations.toml, entry 1 (X01): Expected `str` of length"),
-    "no such target": ("", entry("X01", "tool.seatrial.expect.brokn"), "'expect.brokn'. Did you mean 'broken'?"),
+    "a bad entry": ("", entry("Y01", "tool.seatrial.expect.broken", versions="soon"), "versions is 'soon', a range"),
+    "a bad file": (entry("Y01", reason=""), "", "broken.expectations.toml, entry 1 (Y01): Expected `str` of length"),
+    "no such target": ("", entry("Y01", "tool.seatrial.expect.brokn"), "'expect.brokn'. Did you mean 'broken'?"),
     "no such check": ("", entry("X0l", "tool.seatrial.expect.broken"), "no check 'X0l'. Did you mean 'X0"),
     "no such test": (
         "",

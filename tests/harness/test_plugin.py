@@ -218,7 +218,12 @@ def test_the_suites_run_in_a_users_repository(tmp_path: Path) -> None:
     assert (run.verdict, run.exit_code) == ("pass", 0)
     assert run.targets["inprocess"].metrics["golden_right"] == run.model.cases
     (path,) = (tmp_path / "seatrial-results").glob("*/records.jsonl")
-    assert {json.loads(line)["kind"] for line in path.read_text().splitlines()} == {"check", "phase", "deployment"}
+    assert {json.loads(line)["kind"] for line in path.read_text().splitlines()} == {
+        "check",
+        "phase",
+        "deployment",
+        "plan",
+    }
 
 
 def test_a_smaller_profile_asks_less(tmp_path: Path) -> None:
