@@ -38,7 +38,7 @@ from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 from seatrial_fixtures.specimens.process import serve
 from seatrial_fixtures.targets.inprocess import _answers
 from seatrial_suites.benchmark import runs
-from seatrial_suites.conformance import asking, lives, straining, test_faults, traffic
+from seatrial_suites.conformance import asking, lives, straining, test_faults, test_readiness, traffic
 
 SERVER = Path(__file__).with_name("wrong_floor.py")
 ALL: frozenset[Capability] = frozenset({"batch", "update", "kill", "usage", "limits", "drain", "version-in-answer"})
@@ -258,6 +258,7 @@ traffic.QUESTION_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
+test_readiness.HOLD_S, test_readiness.READY_WITHIN_S = 0.0, 1.0
 straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0
 straining.BURST_S = 0.2
 # An overload shows from a hundred requests on.
