@@ -224,16 +224,22 @@ class TrialSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
-        """Keep what is asked out of timed windows, other trials' too; a test that puts load on takes one itself."""
+        """Keep what is asked out of timed windows, other trials' too; a test that puts load on takes one itself.
+
+        What a deployment turns out to have nothing for, once it is there, is skipped as what its target does not claim is.
+        """
         check, deployment = find_check(item), getattr(item, "funcargs", {}).get("seatrial_deployment")
         if check is not None and check.wires and deployment is not None:
             # Some deployments tell their wire only when they are there.
             _require_wire(check, name_target(item), deployment.endpoint.wire)
         measures = not _MEASURING.isdisjoint(getattr(item, "fixturenames", ()))
-        if self._trial is None or not name_target(item) or measures:
-            return (yield)
-        with self.trial.lock.disturb(self._say), announce_holder():
-            return (yield)
+        try:
+            if self._trial is None or not name_target(item) or measures:
+                return (yield)
+            with self.trial.lock.disturb(self._say), announce_holder():
+                return (yield)
+        except UnsupportedError as error:
+            pytest.skip(str(error))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
