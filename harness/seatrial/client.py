@@ -33,6 +33,7 @@ class Client:
         manifest: the signature to ask by.
         keep_alive: False opens a new connection for every question.
         via: connect there instead, to what carries connections on; what is sent stays the same.
+        kept_bytes: how much of what comes back is kept in `received`.
 
     Attributes:
         stale_connections: how often a kept connection turned out to be closed by the server as it was used again. The
@@ -41,16 +42,24 @@ class Client:
         sent: the bytes of the last question; of an exchange in two steps those of the first.
         sent_at_s: when the last question's first bytes were out, on the clock of `time.monotonic`; None when none ever were, so
             that nobody can have answered it.
-        received: the first bytes that came back, `KEPT_BYTES` at most.
+        received: the first bytes that came back, `kept_bytes` at most.
     """
 
     def __init__(
-        self, endpoint: Endpoint, manifest: Manifest, *, keep_alive: bool = True, via: Endpoint | None = None
+        self,
+        endpoint: Endpoint,
+        manifest: Manifest,
+        *,
+        keep_alive: bool = True,
+        via: Endpoint | None = None,
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self._endpoint = endpoint
         self._via = via or endpoint
         self._manifest = manifest
         self._keep_alive = keep_alive
+        self._kept_bytes = kept_bytes
+        self._unsent: ConnectionError | None = None
         self._wire = find_wire(endpoint.wire)
         self._socket: socket.socket | None = None
         self._heard = False
@@ -105,6 +114,7 @@ class Client:
     def _ask_once(self, start: Callable[[Exchange], bytes], deadline: float) -> Answer | Refusal:
         exchange = self._wire.open_exchange(self._endpoint, self._manifest)
         self._heard = False
+        self._unsent = None
         self.received = b""
         ended = False
         try:
@@ -112,7 +122,7 @@ class Client:
             outcome = self._drive(exchange, self.sent, deadline)
             ended = True
         finally:
-            if not (ended and self._keep_alive and exchange.reusable):
+            if not (ended and self._keep_alive and exchange.reusable and self._unsent is None):
                 self.close()
         return outcome
 
@@ -120,11 +130,9 @@ class Client:
         connection = self._send(data, deadline)
         while True:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
-            received = connection.recv(_CHUNK_BYTES)
-            if not received and not self._heard:
-                raise ConnectionResetError("the server closed the connection before the first byte of an answer")
+            received = self._receive(connection)
             self._heard = True
-            self.received += received[: KEPT_BYTES - len(self.received)]
+            self.received += received[: self._kept_bytes - len(self.received)]
             step = exchange.receive(received)
             if isinstance(step, Send):
                 if step.reconnect:
@@ -135,14 +143,32 @@ class Client:
             elif not received:
                 return Refusal(kind=RefusalKind.TRUNCATED, status=0, message="the connection ended before the answer")
 
+    def _receive(self, connection: socket.socket) -> bytes:
+        try:
+            received = connection.recv(_CHUNK_BYTES)
+        except ConnectionError as error:
+            raise self._unsent or error from error
+        if received or self._heard:
+            return received
+        raise self._unsent or ConnectionResetError(
+            "the server closed the connection before the first byte of an answer"
+        )
+
     def _send(self, data: bytes, deadline: float) -> socket.socket:
-        """Send on the kept connection when it is still open, else on a new one."""
+        """Send on the kept connection when it is still open, else on a new one.
+
+        A server may answer before it has everything, and end the connection (RFC 9110, 15.5.14, of a content too large): so where
+        no more can be sent, what it said is read first.
+        """
         if self._socket is not None and _is_closed(self._socket):
             self.close()
         if self._socket is None:
             self._socket = connect(self._via, max(0.001, deadline - time.monotonic()))
         self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-        self._socket.sendall(data)
+        try:
+            self._socket.sendall(data)
+        except ConnectionError as error:
+            self._unsent = error
         self.sent_at_s = self.sent_at_s or time.monotonic()
         return self._socket
 

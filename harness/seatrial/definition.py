@@ -56,7 +56,8 @@ class PythonModel:
         inputs: tensors it takes, by name.
         outputs: tensors it gives, by name.
         build: writes the artifact of one version into an empty directory.
-        load: reads that directory and returns the function that predicts.
+        load: reads that directory and returns the function that predicts; a ValueError of it says that the values it was asked
+            with are not to be answered, and is the asker's mistake where a server tells the two apart.
         cases: inputs to ask; their right answers are computed once by `load(...)` in a child process.
         versions: version names, the first is the one deployed, the second the one updated to.
         requirements: pip requirements of `load` and of the function it returns.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SUFFIX = ".expectations.toml"
 _TABLE = "expect"
 _FIX = (
-    "an entry has check, reason, link or measured, package and versions, and may have cases and if_asked: "
+    "an entry has check, reason, link or measured, package and versions, and may have cases, if_asked and wires: "
     'check = "B01", cases = ["a bare word"], reason = "…", link = "https://…", package = "mlflow", versions = ">=3.10,<3.19"'
 )
 
@@ -42,6 +42,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     versions: Annotated[str, Meta(min_length=1)]
     cases: list[Annotated[str, Meta(min_length=1)]] = []
     if_asked: bool = False
+    wires: list[Annotated[str, Meta(min_length=1)]] = []
     link: Annotated[str, Meta(pattern="^(https?://.+)?$")] = ""
     measured: str = ""
 
@@ -54,6 +55,7 @@ class Expectation:
         check: id of the check, as in B01; of a test of one's own its name.
         cases: exact names of the cases that fail; empty: the check as a whole.
         if_asked: cases that only some models or wires have; where one is not asked, nothing follows.
+        wires: over which it was seen; over others the entry is as if it were not there. Empty: over all.
         reason: why it fails, in a sentence.
         link: where that is known: a report, a line of the technology's source.
         measured: or what was measured, and how; at least one of both is there.
@@ -65,6 +67,7 @@ class Expectation:
     check: str
     cases: tuple[str, ...]
     if_asked: bool
+    wires: tuple[str, ...]
     reason: str
     link: str
     measured: str
@@ -163,6 +166,7 @@ def _read_entry(entry: Mapping[str, Any], source: str) -> Expectation:
         check=read.check,
         cases=tuple(dict.fromkeys(read.cases)),
         if_asked=read.if_asked,
+        wires=tuple(dict.fromkeys(read.wires)),
         reason=" ".join(read.reason.split()),
         link=read.link,
         measured=" ".join(read.measured.split()),

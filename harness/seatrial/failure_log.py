@@ -9,6 +9,7 @@ from seatrial.masking import find_secrets, hide
 from seatrial.target import Deployment
 
 HEADING: Final = "the last lines of its log:"
+_UNREADABLE: Final = "its log cannot be read:"
 MOST_LINES: Final = 20
 MOST_LINE_CHARS: Final = 200
 """Of a line, its beginning; what is shown of a log has at most 4000 characters."""
@@ -24,10 +25,16 @@ def tell_log(deployment: Deployment, *, claims_logs: bool) -> str:
         text = deployment.read_logs(MOST_LINES)
     except Exception as error:  # noqa: BLE001 - a target is a plug-in and may raise what it likes
         why = (str(error) or type(error).__name__).splitlines()[0][:MOST_LINE_CHARS]
-        return f"its log cannot be read: {_mask(why, deployment)}" if claims_logs else ""
+        return f"{_UNREADABLE} {_mask(why, deployment)}" if claims_logs else ""
     # Masked before it is cut: half a secret is not found any more.
     lines = _mask(text, deployment).strip("\r\n").splitlines()[-MOST_LINES:]
     return "\n".join([HEADING, *(_show(line) for line in lines)]) if any(map(str.strip, lines)) else ""
+
+
+def find_told(error: BaseException | None) -> str:
+    """Return what `tell_log` said of another deployment, the one that an error is about; an empty string for nothing."""
+    notes = getattr(error, "__notes__", ())
+    return next((note for note in notes if note.startswith((HEADING, _UNREADABLE))), "")
 
 
 def _mask(text: str, deployment: Deployment) -> str:

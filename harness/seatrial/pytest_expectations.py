@@ -24,9 +24,16 @@ def list_entries(
     """Return all entries of each target, its own and the user's.
 
     Raises:
-        UsageError: the file that a target brings is not as it must be.
+        UsageError: the file that a target brings is not as it must be, or an entry is for a wire that there is not.
     """
-    return {name: (*_read_shipped(name), *given.get(name, ())) for name in targets}
+    entries = {name: (*_read_shipped(name), *given.get(name, ())) for name in targets}
+    for entry in (each for listed in entries.values() for each in listed):
+        for wire in entry.wires:
+            try:
+                registry.find_wire(wire)
+            except UsageError as error:
+                raise UsageError(f"{entry.source}: {error.message}", fix=error.fix) from error
+    return entries
 
 
 def check_ids(given: Mapping[str, Sequence[Expectation]], collected: Collection[str], *, is_all: bool) -> None:
@@ -58,8 +65,9 @@ def hold(
     facts: Mapping[str, Any],
     entries: Sequence[Expectation],
     version_of: Callable[[str], str],
+    wire: str,
 ) -> tuple[CheckRecord, Ruling]:
-    """Return the record as the entries for its check leave it, and why."""
+    """Return the record as the entries for its check, over this wire, leave it, and why."""
     asked = facts.get(ASKED_CASES)
     outcome = Outcome(
         status=record.status,
@@ -67,7 +75,8 @@ def hold(
         found={each.case: each.message for each in error.findings} if isinstance(error, FindingsError) else None,
         asked=None if asked is None else frozenset(asked),
     )
-    ruling = rule(outcome, [entry for entry in entries if entry.check == record.id], version_of)
+    heard = [entry for entry in entries if entry.check == record.id and (not entry.wires or wire in entry.wires)]
+    ruling = rule(outcome, heard, version_of)
     # A list that is wrong fails the run, also where the check itself is one that MAY fail.
     level = "MUST" if ruling.stale else record.level
     changed = {

@@ -22,7 +22,7 @@ import pytest
 from seatrial.checks import PROFILES, Check, InvalidMeasurementError, NotRunError, UnsupportedError
 from seatrial.errors import HarnessError, SeatrialError, UnmetRequirementError, UsageError
 from seatrial.expectations import Expectation
-from seatrial.failure_log import tell_log
+from seatrial.failure_log import find_told, tell_log
 from seatrial.load.host_lock import announce_holder
 from seatrial.plugin import OPTIONS
 from seatrial.pytest_expectations import check_ids, hold, list_entries, tell_pytest
@@ -255,7 +255,8 @@ class TrialSession:
             seed = self.settings.general.seed
             record = make_check_record(check, target, item, call, report, self.facts_of(item), seed)
             if record is not None:
-                self.trial.record(self._add_log(record, self._hold(record, item, call, report)))
+                error = call.excinfo.value if call.excinfo is not None else None
+                self.trial.record(self._add_log(record, self._hold(record, item, call, report), error))
         if lines := _drain(self._pending):
             vars(report)["seatrial_records"] = lines
         return report
@@ -271,18 +272,24 @@ class TrialSession:
             target = find_target(name)
             return find_version(target, self.settings.for_target(target), self.trial.fleet.find(name), package)
 
-        held, ruling = hold(record, error, self.facts_of(item), self._expected.get(name, ()), version_of)
+        deployment = self.trial.fleet.find(name)
+        wire = self._tell_wire(name) if deployment is None else deployment.endpoint.wire
+        held, ruling = hold(record, error, self.facts_of(item), self._expected.get(name, ()), version_of, wire)
         tell_pytest(report, record, ruling)
         return held
 
-    def _add_log(self, record: CheckRecord, held: CheckRecord) -> CheckRecord:
-        """Let what the deployment wrote last stand below a failure of its own; one of the list of failures alone needs none."""
+    def _add_log(self, record: CheckRecord, held: CheckRecord, error: BaseException | None) -> CheckRecord:
+        """Let what the deployment wrote last stand below a failure of its own; one of the list of failures alone needs none.
+
+        Where the failure is of another deployment, which a check had beside it and which is gone, that is the one.
+        """
         if record.status not in _FAILED or held.status not in _FAILED:
             return held
         deployment = self.trial.fleet.find(held.target)
         if deployment is None:
             return held
-        told = tell_log(deployment, claims_logs="logs" in self._read_capabilities(held.target))
+        claims_logs = "logs" in self._read_capabilities(held.target)
+        told = find_told(error) or tell_log(deployment, claims_logs=claims_logs)
         return msgspec.structs.replace(held, message=f"{held.message}\n{told}") if told else held
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -124,3 +124,19 @@ def test_nobody_there_is_an_error() -> None:
         pass
     with Client(endpoint, MANIFEST) as client, pytest.raises(ConnectionRefusedError):
         client.ask(INPUTS)
+
+
+def test_what_is_said_before_everything_was_sent_is_read() -> None:
+    """As of a body that is too long: who is answered has sent less than all, and the connection ends."""
+
+    def refuse_at_once(connection: socket.socket) -> None:
+        connection.recv(10)
+        connection.sendall(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig")
+
+    with serve(refuse_at_once, answer_times(1)) as endpoint, Client(endpoint, MANIFEST) as client:
+        refused = client.ask({"x": np.zeros(4_000_000, dtype=np.int64)})
+        answered = client.ask(INPUTS)
+
+    assert isinstance(refused, Refusal)
+    assert (refused.kind, refused.status, client.stale_connections) == (RefusalKind.REJECTED, 413, 0)
+    assert isinstance(answered, Answer)

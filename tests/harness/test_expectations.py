@@ -19,7 +19,7 @@ from seatrial.cli.catalogue import collect_checks
 from seatrial.errors import UsageError
 from seatrial.expectations import Expectation, _Entry, read_entries, read_shipped
 from seatrial.expected_failures import Outcome, rule
-from seatrial.pytest_expectations import check_ids, list_suite_ids
+from seatrial.pytest_expectations import check_ids, hold, list_entries, list_suite_ids
 from seatrial.records import CheckRecord
 from seatrial.settings import Settings, check_settings, read_settings
 from seatrial.target import find_version
@@ -386,3 +386,21 @@ def test_the_examples_of_the_document_can_be_used(tmp_path: Path) -> None:
     assert settings.for_target(registry.find_target("url")).versions == {"my-server": "1.4"}
     keys = {field.name for field in msgspec.structs.fields(_Entry)}
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == keys
+
+
+def hold_over(wire: str, *entries: Expectation) -> str:
+    record = CheckRecord(target="t", id="B04", title="", level="MUST", status="fail", message="status 500")
+    held, _ = hold(record, AssertionError("status 500"), {}, entries, SEEN, wire)
+    return held.status
+
+
+def test_an_entry_is_heard_over_its_wires_and_one_without_over_all() -> None:
+    entry = read(wires=["gradio-run", "v2"])
+
+    assert [hold_over(wire, entry) for wire in ("v2", "gradio-call")] == ["expected-failure", "fail"]
+    assert hold_over("gradio-call", read()) == "expected-failure"
+
+
+def test_an_entry_for_a_wire_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"a file, entry 1 \(B04\): .*'gradio-rum'"):
+        list_entries(["inprocess"], {"inprocess": [read(wires=["gradio-rum"])]})

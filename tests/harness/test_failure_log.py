@@ -67,6 +67,12 @@ def test_known(noise):
 
 def test_unsupported(noise):
     pytest.skip("not claimed")
+
+def test_beside(noise, seatrial_deploy, seatrial_model):
+    with seatrial_deploy(seatrial_model):
+        (path,) = Path("seatrial-results").glob("*/logs/seatrial-*/inprocess.log")
+        path.write_text("a line of the other very-secret-word\\n")
+        raise AssertionError("the other does not hold")
 """
 KNOWN = """
 [[tool.seatrial.expect.TARGET]]
@@ -83,8 +89,9 @@ def test_a_failure_tells_the_last_lines_and_nothing_else_does(tmp_path: Path, wo
     text, checks = run_trial(tmp_path, "noisy", *workers, "--seatrial-seed", "7")
 
     told = {name: check.message for name, check in checks.items() if HEADING in check.message}
-    assert set(told) == {"test_fails", "test_breaks"}
+    assert set(told) == {"test_fails", "test_breaks", "test_beside"}
     assert checks["test_fails"].message.startswith(f"it does not hold\n{HEADING}\n")
+    del told["test_beside"]
     for name, message in told.items():
         lines = message.partition(f"{HEADING}\n")[2].splitlines()
         assert lines == [f"  line {number} of {name} ***" for number in range(30 - MOST_LINES, 30)]
@@ -94,6 +101,7 @@ def test_a_failure_tells_the_last_lines_and_nothing_else_does(tmp_path: Path, wo
         "test_breaks": "error",
         "test_known": "expected-failure",
         "test_unsupported": "unsupported",
+        "test_beside": "fail",
     }
     assert "  line 29 of test_fails ***" in text
     assert "again: pytest test_asks.py -k test_fails --target noisy --seatrial-seed 7" in text
@@ -101,6 +109,13 @@ def test_a_failure_tells_the_last_lines_and_nothing_else_does(tmp_path: Path, wo
     for report in ("report.html", "junit.xml"):
         assert "line 29 of test_fails ***" in (directory / report).read_text()
         assert "very-secret-word" not in (directory / report).read_text()
+
+
+def test_what_fails_of_a_deployment_beside_tells_the_log_of_that_one(tmp_path: Path) -> None:
+    _, checks = run_trial(tmp_path, "noisy")
+
+    assert checks["test_beside"].status == "fail"
+    assert checks["test_beside"].message == f"the other does not hold\n{HEADING}\n  a line of the other ***"
 
 
 def test_a_log_that_cannot_be_read_changes_no_verdict(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli.last_failed import find_last, list_failed
-from seatrial.records import CheckRecord, RunResult, decode_run
+from seatrial.records import CheckRecord, PlanRecord, RunResult, decode_run
 from seatrial.trial.directory import TrialDirectory, encode_record
 
 SPECIMENS = Path(__file__).parents[1] / "suites"
@@ -107,7 +107,7 @@ def make_record(target: str, check_id: str, status: str, **facts: str) -> CheckR
     return CheckRecord(target=target, id=check_id, title="t", level="MUST", status=status, facts=facts)  # type: ignore[arg-type]
 
 
-def write_records(out: Path, name: str, *records: CheckRecord) -> None:
+def write_records(out: Path, name: str, *records: CheckRecord | PlanRecord) -> None:
     directory = TrialDirectory.create(out, name)
     for record in records:
         directory.append(encode_record(record))
@@ -119,11 +119,20 @@ def test_the_last_trial_counts_also_where_it_was_broken_off(tmp_path: Path) -> N
     with (tmp_path / "20260102-000000-a" / "records.jsonl").open("a") as stream:
         stream.write('{"kind": "check", "da')
 
-    last = find_last(tmp_path)
-
-    assert last == tmp_path / "20260102-000000-a"
-    assert list_failed(last) == {("a", "R01")}
+    assert find_last(tmp_path) == tmp_path / "20260102-000000-a"
+    # Which did not come to ask what the trial before it asked.
+    assert list_failed(tmp_path) == {("a", "R01"), ("a", "B01")}
     assert find_last(tmp_path / "nowhere") is None
+    assert list_failed(tmp_path / "nowhere") == set()
+
+
+def test_what_a_whole_trial_asked_stands_for_all_before_it(tmp_path: Path) -> None:
+    write_records(tmp_path, "20260101-000000-a", make_record("a", "B01", "fail"), make_record("b", "R01", "fail"))
+    plan = PlanRecord(target="a", checks=("B01", "R01"))
+    write_records(tmp_path, "20260102-000000-a", plan, make_record("a", "B01", "pass"), make_record("a", "R01", "fail"))
+    write_records(tmp_path, "20260103-000000-a", plan, make_record("a", "B01", "pass"))
+
+    assert list_failed(tmp_path) == {("a", "R01")}
 
 
 def test_answers_that_are_not_the_same_are_asked_again_of_both(tmp_path: Path) -> None:
@@ -131,14 +140,14 @@ def test_answers_that_are_not_the_same_are_asked_again_of_both(tmp_path: Path) -
     same = [make_record("b", "R02", "fail", compared_with="a"), make_record("c", "R02", "fail", compared_with="a")]
     write_records(tmp_path, "20260101-000000-a", make_record("c", "R01", "fail"), *same)
 
-    assert list_failed(tmp_path / "20260101-000000-a") == {("c", "R01"), ("b", "R01"), ("a", "R01")}
+    assert list_failed(tmp_path) == {("c", "R01"), ("b", "R01"), ("a", "R01")}
 
 
 def test_records_of_another_version_are_no_reason_to_ask_nothing(tmp_path: Path) -> None:
     write_records(tmp_path, "20260101-000000-a")
     (tmp_path / "20260101-000000-a" / "records.jsonl").write_text('{"kind": "other", "data": {}}\n')
 
-    assert list_failed(tmp_path / "20260101-000000-a") == set()
+    assert list_failed(tmp_path) == set()
 
 
 def test_of_a_users_own_what_is_in_other_files_is_told_too(tmp_path: Path) -> None:

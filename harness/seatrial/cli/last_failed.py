@@ -1,4 +1,4 @@
-"""`seatrial run --last-failed`: what failed in the last trial is asked again, on the targets on which it failed."""
+"""`seatrial run --last-failed`: what failed when it was last asked is asked again, on the targets on which it failed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from seatrial.records import CheckRecord
+from seatrial.records import CheckRecord, PlanRecord
 from seatrial.trial.directory import TrialDirectory
 from seatrial.trial.equality import EQUALITY, GOLDEN
 
@@ -27,7 +27,7 @@ class LastFailed:
     def __init__(self, out: Path, say: Progress) -> None:
         self._say = say
         self._last = find_last(out)
-        self._failed = list_failed(self._last) if self._last is not None else set()
+        self._failed = list_failed(out)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,7 +38,7 @@ class LastFailed:
         if not again:
             self._say(f"{self._explain()}: everything is asked")
             return
-        self._say(f"asked again is what failed in the last trial: {', '.join(item.name for item in again)}")
+        self._say(f"asked again is what failed when it was last asked: {', '.join(item.name for item in again)}")
         config.hook.pytest_deselected(items=[item for item in items if item not in set(again)])
         items[:] = again
 
@@ -46,28 +46,44 @@ class LastFailed:
         if self._last is None:
             return "there is no last trial that could be read"
         if not self._failed:
-            return f"nothing failed in the last trial, {self._last.name}"
-        return f"nothing that failed in the last trial, {self._last.name}, is among the chosen targets and checks"
+            return f"nothing failed when it was last asked (the last trial is {self._last.name})"
+        return "nothing that failed when it was last asked is among the chosen targets and checks"
 
 
 def find_last(out: Path) -> Path | None:
     """Return the directory of the last trial that was written there, whole or broken off; None where there is none."""
-    # Ids of trials sort by time.
-    return max((path.parent for path in out.expanduser().glob("*/records.jsonl")), default=None)
+    return next(iter(_list_trials(out)), None)
 
 
-def list_failed(directory: Path) -> set[tuple[str, str]]:
-    """Return the checks of a trial that failed or broke, as target and id; none where its records cannot be read.
+def list_failed(out: Path) -> set[tuple[str, str]]:
+    """Return the checks that failed or broke when they were last asked, as target and id; none where no records can be read.
 
-    Where answers that are right each for itself are not the same, no test failed: what is asked again is where they come from.
+    A trial that was broken off, or asked only some checks, says nothing of the others: what they did in the trial before it
+    stands, back to the last that asked all it had planned. Where answers that are right each for itself are not the same, no test
+    failed: what is asked again is where they come from.
     """
-    try:
-        records = [record for record in TrialDirectory(directory).read_records() if isinstance(record, CheckRecord)]
-    except (OSError, KeyError, msgspec.DecodeError):
-        return set()
-    red = {(record.target, record.id): record for record in records if record.status in _FAILED}
+    last: dict[tuple[str, str], CheckRecord] = {}
+    for directory in _list_trials(out):
+        try:
+            records = list(TrialDirectory(directory).read_records())
+        except (OSError, KeyError, msgspec.DecodeError):
+            continue
+        checks = [record for record in records if isinstance(record, CheckRecord)]
+        # Of several tests of one check, one that failed is enough.
+        for record in sorted(checks, key=lambda each: each.status not in _FAILED):
+            last.setdefault((record.target, record.id), record)
+        asked = {(record.target, record.id) for record in checks}
+        planned = {(each.target, name) for each in records if isinstance(each, PlanRecord) for name in each.checks}
+        if planned and planned <= asked:
+            break
+    red = {place: record for place, record in last.items() if record.status in _FAILED}
     failed = {place for place in red if place[1] != EQUALITY.id}
     for (target, check_id), record in red.items():
         if check_id == EQUALITY.id and (target, GOLDEN) not in red:
             failed |= {(target, GOLDEN), (str(record.facts.get("compared_with")), GOLDEN)}
     return failed
+
+
+def _list_trials(out: Path) -> list[Path]:
+    """The directories of trials, the last one first: ids of trials sort by time."""
+    return sorted((path.parent for path in out.expanduser().glob("*/records.jsonl")), reverse=True)

@@ -54,7 +54,10 @@ def run(  # noqa: PLR0917 - each is an option, given by name
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
     last_failed: Annotated[
-        bool, typer.Option("--last-failed", help="Ask again just what failed in the last trial in --out.")
+        bool,
+        typer.Option(
+            "--last-failed", help="Ask again just what failed when it was last asked, in the trials in --out."
+        ),
     ] = False,
     serial: Annotated[bool, typer.Option("--serial", help="Bring targets up one after another.")] = False,
     set_: Assignments = None,

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from seatrial.failure_log import tell_log
 from seatrial.model import ModelDirectory
-from seatrial.target import Deployment, choose_settings_beside
+from seatrial.target import Deployment, choose_settings_beside, claim_capabilities
 from seatrial.trial.trial import Trial
 
 READY_TIMEOUT_S = 60.0
@@ -18,6 +19,8 @@ def deploy_beside(trial: Trial, name: str, model: ModelDirectory) -> Iterator[De
     """Deploy a model and wait until it is ready; taken down after the block.
 
     Nothing is prepared: what the deployment on trial was built from is there.
+
+    An exception that leaves the block takes the last lines of this deployment's log along, as a note.
 
     Raises:
         DeploymentError: it did not get ready, within a minute at most; nothing is left of it then.
@@ -37,5 +40,9 @@ def deploy_beside(trial: Trial, name: str, model: ModelDirectory) -> Iterator[De
         try:
             deployment.wait_ready(context.ready_timeout_s)
             yield deployment
+        except Exception as error:
+            if told := tell_log(deployment, claims_logs="logs" in claim_capabilities(berth.target, context.settings)):
+                error.add_note(told)
+            raise
         finally:
             deployment.undeploy()

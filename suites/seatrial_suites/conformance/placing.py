@@ -102,12 +102,20 @@ def place(endpoint: Endpoint, model: ModelDirectory, inputs: Arrays) -> Placed:
 
 
 def join_cases(model: ModelDirectory, rows: int) -> Arrays:
-    """Return the inputs of some golden cases as one batch; of the first one alone where there is no batch."""
+    """Return the inputs of some golden cases as one batch; of the first one alone where there is no batch.
+
+    Where the model takes elements of several shapes, they are of the first case's: others make no batch with it.
+    """
     if not model.manifest.batched:
         return model.cases[0].inputs
     filled = [case for case in model.cases if all(len(array) for array in case.inputs.values())] or list(model.cases)
-    chosen = (filled * rows)[:rows]
+    alike = [case for case in filled if _shape_rows(case.inputs) == _shape_rows(filled[0].inputs)]
+    chosen = (alike * rows)[:rows]
     return {spec.name: np.concatenate([case.inputs[spec.name] for case in chosen]) for spec in model.manifest.inputs}
+
+
+def _shape_rows(inputs: Arrays) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape[1:] for name, array in inputs.items()}
 
 
 def list_leaves(data: Any) -> Iterator[Any]:

@@ -38,10 +38,14 @@ class Patience:
     def __init__(self) -> None:
         self._timeouts = 0
 
-    def is_over(self, outcome: Outcome) -> bool:
-        """Take what became of the next question, and tell whether no more are to be asked."""
-        self._timeouts = self._timeouts + 1 if isinstance(outcome, NoAnswer) and outcome.timed_out else 0
+    @property
+    def is_over(self) -> bool:
+        """Whether no more are to be asked."""
         return self._timeouts >= _MOST_TIMEOUTS
+
+    def take(self, outcome: Outcome) -> None:
+        """Take what became of the next question."""
+        self._timeouts = self._timeouts + 1 if isinstance(outcome, NoAnswer) and outcome.timed_out else 0
 
 
 def is_refused(outcome: Outcome, endpoint: Endpoint) -> bool:

@@ -32,12 +32,11 @@ from seatrial_suites.conformance.refusing import (
     say_after,
     show_exchange,
 )
-from seatrial_suites.conformance.values import draw_inputs, list_edges
+from seatrial_suites.conformance.values import draw_inputs, is_extreme, list_edges
 
 pytestmark = pytest.mark.conformance
 DRAWN = 25
 """Questions for each tensor."""
-_TYPED = frozenset({RefusalKind.REJECTED, RefusalKind.FAILED, RefusalKind.OVERLOADED})
 
 
 @check(
@@ -46,7 +45,8 @@ _TYPED = frozenset({RefusalKind.REJECTED, RefusalKind.FAILED, RefusalKind.OVERLO
     level="SHOULD",
     profile="standard",
     sentence="A question of the signature, of whatever values its datatypes have, gets an answer of the signature, or a typed "
-    "refusal; the same when asked again, and row by row the same in a batch. An output that is an input is that input.",
+    "refusal; the same when asked again, and row by row the same in a batch. An output that is an input is that input. An error "
+    "of the server is no refusal, but for numbers greater than any golden one, whose result may be none that JSON has.",
     source=f"{PART_E}, R04; Open Inference Protocol V2, Tensor Data Types",
 )
 def test_drawn_values(
@@ -69,6 +69,8 @@ def test_drawn_values(
             first = ask_whole(client, inputs)
             counts["asked"] += 1
             counts["answered"] += isinstance(first, Answer)
+            if is_extreme(model, inputs) and isinstance(first, Refusal) and first.kind is RefusalKind.FAILED:
+                return ""
             return _judge_answer(client, endpoint, first, inputs, echoes) or _judge_again(
                 client, model, first, inputs, batches=batches
             )
@@ -94,7 +96,7 @@ def test_drawn_values(
     "no integer overflows unsaid",
     profile="standard",
     sentence="An integer beyond what its datatype holds is refused, and never wrapped, cut or rounded; one at its edges, and "
-    "beyond 2^53, is read as it is.",
+    "beyond 2^53, is read as it is, which an output shows that is an input, or refused; never is it an error of the server.",
     source=f"{PART_E}, R04a; RFC 8259, 6; Open Inference Protocol V2, Tensor Data Types",
 )
 def test_integer_overflow(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
@@ -115,7 +117,7 @@ def test_integer_overflow(seatrial_deployment: Deployment, seatrial_facts: dict[
             outcome = ask_whole(client, inputs)
             findings.judge(name, _judge_answer(client, endpoint, outcome, inputs, echoes))
         findings.judge("a golden case after all that", say_after(client, model))
-    seatrial_facts["echoes"] = sorted(echoes)
+    seatrial_facts.update(echoes=sorted(echoes), edges_compared=bool(echoes))
     findings.conclude(seatrial_facts)
 
 
@@ -151,7 +153,7 @@ def _judge_answer(
     client: Client, endpoint: Endpoint, outcome: Outcome, inputs: Arrays, echoes: Mapping[str, str]
 ) -> str:
     """Return what is wrong with what became of a question of the signature, taken alone."""
-    if isinstance(outcome, Refusal) and outcome.kind in _TYPED:
+    if is_refused(outcome, endpoint) or (isinstance(outcome, Refusal) and outcome.kind is RefusalKind.OVERLOADED):
         return ""
     if not isinstance(outcome, Answer):
         return f"\n{show_exchange(client, endpoint, outcome)}"

@@ -25,6 +25,9 @@ from seatrial_suites.conformance.refusing import Outcome, Patience, ask_raw, is_
 pytestmark = pytest.mark.conformance
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_JSON = re.compile(rb"(?<![\w.])-?(?:NaN|Infinity)\b", re.IGNORECASE)
+_WHOLE_BYTES = 1 << 24
+"""Of an answer, as much as is looked through."""
+_UNREAD = re.compile("JSONDecodeError")
 _JSON_TYPES = re.compile(rb"(?im)^content-type:\s*(?:application/json|text/event-stream)")
 # For a tensor of floats; a model may make NaN or an infinity of any of them.
 NUMBERS = {
@@ -56,9 +59,10 @@ def test_json_grammar(seatrial_deployment: Deployment, seatrial_facts: dict[str,
     with Client(endpoint, model.manifest) as client:
         for name, body in (broken | {f"{what}, sound": text for what, text in SOUND.items()}).items():
             outcome = ask_raw(client, RawQuestion(body=body))
+            patience.take(outcome)
             held = is_refused(outcome, endpoint) if name in broken else _is_borne(outcome)
             findings.judge(name, "" if held else f"\n{show_exchange(client, endpoint, outcome)}")
-            if patience.is_over(outcome):
+            if patience.is_over:
                 break
         findings.judge("a golden case after all that", say_after(client, model))
     findings.conclude(seatrial_facts)
@@ -69,7 +73,7 @@ def test_json_grammar(seatrial_deployment: Deployment, seatrial_facts: dict[str,
     "what is answered is JSON",
     level="SHOULD",
     profile="standard",
-    sentence="Whatever number is asked, no answer has NaN or Infinity in it as a bare word, which JSON has not.",
+    sentence="Whatever number is asked, what is answered can be read as JSON: it has no NaN or Infinity in it as a bare word.",
     source=f"{PART_E}, R05; RFC 8259, 6",
 )
 def test_strict_json_out(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
@@ -78,11 +82,11 @@ def test_strict_json_out(seatrial_deployment: Deployment, seatrial_facts: dict[s
     if not floats:
         pytest.skip(f"{model.name} has no tensor of floats")
     findings = Findings()
-    with Client(endpoint, model.manifest) as client:
+    with Client(endpoint, model.manifest, kept_bytes=_WHOLE_BYTES) as client:
         for what, text in NUMBERS.items():
             placed = place(endpoint, model, join_cases(model, 1))
             outcome = ask_raw(client, RawQuestion(body=placed.encode_around(text, floats[0].name)))
-            found = _find_no_json(client.received)
+            found = _find_no_json(client.received, outcome)
             findings.judge(what, f"{found} came back:\n{show_exchange(client, endpoint, outcome)}" if found else "")
         placed = place(endpoint, model, join_cases(model, 1))
         for spec in floats:
@@ -90,7 +94,7 @@ def test_strict_json_out(seatrial_deployment: Deployment, seatrial_facts: dict[s
             placed.write(spec.name, _fill(placed.read(spec.name), 1.7976931348623157e308))
             seatrial_facts[f"elements_{spec.name}"] = size
         outcome = ask_raw(client, RawQuestion(body=placed.encode()))
-        found = _find_no_json(client.received)
+        found = _find_no_json(client.received, outcome)
         shown = f"{found} came back:\n{show_exchange(client, endpoint, outcome)}" if found else ""
         # A model that refuses, or stays finite, has nothing to write that JSON has not: nothing is shown by that.
         if shown or _is_infinite(outcome):
@@ -113,11 +117,12 @@ def test_extreme_texts(seatrial_deployment: Deployment, seatrial_facts: dict[str
     with Client(endpoint, model.manifest) as client:
         for name, make in list_extreme(endpoint, model).items():
             outcome = ask_raw(client, RawQuestion(body=make()))
+            patience.take(outcome)
             if not _is_borne(outcome):
                 findings.judge(name, f"\n{show_exchange(client, endpoint, outcome)}")
             else:
                 findings.judge(name, say_after(client, model))
-            if patience.is_over(outcome):
+            if patience.is_over:
                 break
     findings.conclude(seatrial_facts)
 
@@ -144,13 +149,18 @@ def _is_infinite(outcome: Outcome) -> bool:
     return any(not np.isfinite(array).all() for array in arrays if array.dtype.kind == "f")
 
 
-def _find_no_json(received: bytes) -> str:
-    """Return the first word of an answer in JSON that JSON has not, outside of its strings."""
+def _find_no_json(received: bytes, outcome: Outcome) -> str:
+    """Return the first word of an answer in JSON that JSON has not, outside of its strings, or why it cannot be read."""
     head, _, body = received.partition(b"\r\n\r\n")
     if received.startswith(b"HTTP/") and not _JSON_TYPES.search(head + body):
         return ""
     found = _NO_JSON.search(_STRING.sub(b'""', body if received.startswith(b"HTTP/") else received))
-    return found[0].decode() if found else ""
+    if found:
+        return found[0].decode()
+    is_unread = (
+        isinstance(outcome, Refusal) and outcome.kind is RefusalKind.MALFORMED and _UNREAD.match(outcome.message)
+    )
+    return "what cannot be read as JSON" if is_unread else ""
 
 
 def _fill(data: Any, element: float) -> Any:

@@ -50,7 +50,7 @@ def test_ready_means_loaded(
     with seatrial_deploy(slow) as deployment, Client(deployment.endpoint, slow.manifest) as client:
         seatrial_facts.update(load_s=SLOW_LOAD_S, ready_after_s=time.perf_counter() - began_s)
         wrong = say_after(client, slow, timeout_s=ANSWERED_WITHIN_S)
-    assert not wrong, f"it said that it was ready, and {wrong}"
+        assert not wrong, f"it said that it was ready, and {wrong}"
 
 
 @check(

@@ -17,7 +17,7 @@ from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask
 from seatrial_suites.conformance.drawing import describe_replay, find_wrong, read_seed
 from seatrial_suites.conformance.misshapen import bound, list_misshapen, list_wrong_elements, name_kind
 from seatrial_suites.conformance.placing import join_cases, list_leaves, place, replace_leaf
-from seatrial_suites.conformance.refusing import ask_raw, is_refused, say_after, show_exchange
+from seatrial_suites.conformance.refusing import Patience, ask_raw, is_refused, say_after, show_exchange
 
 pytestmark = pytest.mark.conformance
 _DRAWN = 40
@@ -40,17 +40,20 @@ def test_wrong_schema(
     seatrial_facts: dict[str, Any],
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
-    findings = Findings()
+    findings, patience = Findings(), Patience()
     with Client(endpoint, model.manifest) as client:
         right = ask(client, model.cases[0].inputs)
         assert not isinstance(right, NoAnswer), f"before anything wrong was sent: {right.message}"
 
         def judge(body: bytes) -> str:
             outcome = ask_raw(client, RawQuestion(body=body))
+            patience.take(outcome)
             return "" if is_refused(outcome, endpoint) else f"\n{show_exchange(client, endpoint, outcome)}"
 
         for name, body in list_misshapen(endpoint, model).items():
             findings.judge(name, judge(body))
+            if patience.is_over:
+                break
         # Only where the ones by name are refused: else it would draw one of them.
         if not findings.wrong:
             wrong = find_wrong(_draw_wrong(endpoint, model), judge, key=bytes, seed=read_seed(request), drawn=_DRAWN)

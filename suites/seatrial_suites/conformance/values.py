@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,16 @@ def list_edges(spec: TensorSpec) -> dict[str, int]:
         "2^53 and one, below zero": -(1 << 53) - 1,
     }
     return {name: value for name, value in edges.items() if least <= value <= greatest}
+
+
+def is_extreme(model: ModelDirectory, inputs: Arrays) -> bool:
+    """Whether a float is greater than one and than any of the golden cases, below zero or above."""
+
+    def find_greatest(cases: Iterable[Arrays]) -> float:
+        floats = [array for case in cases for array in case.values() if array.dtype.kind == "f" and array.size]
+        return max((float(np.abs(array).max()) for array in floats), default=0.0)
+
+    return find_greatest([inputs]) > max(1.0, find_greatest(case.inputs for case in model.cases))
 
 
 @st.composite
