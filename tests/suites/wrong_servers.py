@@ -196,7 +196,7 @@ lives.USAGE_WAIT_S = 3.0
 logs.LOG_WAIT_S = soaking.DESCRIPTORS_WAIT_S = 0.5
 outward.OUTSIDE = frozenset({HOME})
 test_readiness.SLOW_LOAD_S, test_readiness.ANSWERED_WITHIN_S, test_readiness.READY_WITHIN_S = 1.6, 1.0, 1.0
-test_readiness.HOLD_S = 0.0
+test_readiness.HOLD_S, test_readiness.POLL_S = 0.0, 0.05
 test_rolling.PACE_S, test_rolling.GONE_WITHIN_S = 0.02, 1.0
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
 raw_http.REACTION_WAIT_S = 0.5

@@ -258,7 +258,7 @@ traffic.QUESTION_TIMEOUT_S = 1.0
 lives.SILENCE_WAIT_S = lives.NEW_LIFE_WAIT_S = 1.0
 lives.USAGE_WAIT_S = 3.0
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
-test_readiness.HOLD_S, test_readiness.READY_WITHIN_S = 0.0, 1.0
+test_readiness.HOLD_S, test_readiness.POLL_S, test_readiness.READY_WITHIN_S = 0.0, 0.05, 1.0
 straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0
 straining.BURST_S = 0.2
 # An overload shows from a hundred requests on.

@@ -26,7 +26,7 @@ CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ruff format", ("ruff", "format", "--check", ".")),
     ("mypy", ("mypy",)),
     ("import-linter", ("lint-imports",)),
-    ("unit tests", ("pytest", "tests", "-m", "not ({services})", "-n", "2", "--dist", "loadfile")),
+    ("unit tests", ("pytest", "tests", "-m", "not ({services})", "-n", "3", "--dist", "loadfile")),
     (
         "service tests",
         ("pytest", "tests", "-m", "({services}) and not alone", "-n", "3", "--dist", "loadfile", "--durations", "15"),

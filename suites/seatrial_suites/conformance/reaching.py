@@ -10,6 +10,8 @@ from seatrial.errors import UsageError
 from seatrial.plugin import find_session
 from seatrial.reach import choose_endpoint_address
 
+MALFORMED, ATTACK = "what is malformed", "an attack"
+
 
 def find_host(request: pytest.FixtureRequest, endpoint: Endpoint, what: str, *, strictly: bool = False) -> str:
     """Return the address to connect to. Raises NotRunError for a host that `what` may not go to.

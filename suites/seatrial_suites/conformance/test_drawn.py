@@ -23,6 +23,7 @@ from seatrial_suites.conformance.drawing import describe_replay, find_wrong, rea
 from seatrial_suites.conformance.echoing import find_echoes
 from seatrial_suites.conformance.misshapen import bound, name_kind
 from seatrial_suites.conformance.placing import join_cases, place, replace_leaf
+from seatrial_suites.conformance.reaching import MALFORMED, find_host
 from seatrial_suites.conformance.refusing import (
     Outcome,
     ask_raw,
@@ -99,8 +100,11 @@ def test_drawn_values(
     "beyond 2^53, is read as it is, which an output shows that is an input, or refused; never is it an error of the server.",
     source=f"{PART_E}, R04a; RFC 8259, 6; Open Inference Protocol V2, Tensor Data Types",
 )
-def test_integer_overflow(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_integer_overflow(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, MALFORMED)
     spec = next((each for each in model.manifest.inputs if name_kind(each) == "integers"), None)
     if spec is None:
         pytest.skip(f"{model.name} has no tensor of integers")

@@ -13,6 +13,7 @@ from seatrial.wire import Answer, RawQuestion
 from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask
 from seatrial_suites.conformance.broken import list_broken, make_body
 from seatrial_suites.conformance.leaking import find_inside
+from seatrial_suites.conformance.reaching import MALFORMED, find_host
 from seatrial_suites.conformance.refusing import (
     OVER_HTTP,
     ask_raw,
@@ -45,8 +46,11 @@ CONTENT_TYPES: dict[str, tuple[str | None, frozenset[str]]] = {
     "and the next question is answered right.",
     source=f"{PART_E}, B01; RFC 9110, 15.5",
 )
-def test_broken_json(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_broken_json(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, MALFORMED)
     findings = Findings()
     with Client(endpoint, model.manifest) as client:
         right = ask(client, model.cases[0].inputs)
@@ -69,8 +73,11 @@ def test_broken_json(seatrial_deployment: Deployment, seatrial_facts: dict[str, 
     source=f"{PART_E}, B04; RFC 9110, 8.3 and 15.5.16",
     wires=OVER_HTTP,
 )
-def test_content_types(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_content_types(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, MALFORMED)
     findings = Findings()
     with Client(endpoint, model.manifest) as client:
         body = make_body(endpoint, model)
@@ -90,8 +97,11 @@ def test_content_types(seatrial_deployment: Deployment, seatrial_facts: dict[str
     sentence="What is said about a refused question holds no stack trace, no path of the server's machine and no source line.",
     source=f"{PART_E}, B08; OWASP Top 10, A05:2021",
 )
-def test_errors_keep_the_inside_in(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_errors_keep_the_inside_in(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, MALFORMED)
     findings = Findings()
     with Client(endpoint, model.manifest) as client:
         for name, body in list_broken(endpoint, model).items():

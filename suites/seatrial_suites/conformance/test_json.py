@@ -20,6 +20,7 @@ from seatrial_suites.conformance.extreme_texts import list_extreme
 from seatrial_suites.conformance.json_texts import BROKEN, SOUND
 from seatrial_suites.conformance.misshapen import name_kind
 from seatrial_suites.conformance.placing import join_cases, list_leaves, place
+from seatrial_suites.conformance.reaching import MALFORMED, find_host
 from seatrial_suites.conformance.refusing import Outcome, Patience, ask_raw, is_refused, say_after, show_exchange
 
 pytestmark = pytest.mark.conformance
@@ -52,8 +53,11 @@ NUMBERS = {
     "that is JSON, though no question, is no error of the server.",
     source=f"{PART_E}, B02; RFC 8259, 2 to 9",
 )
-def test_json_grammar(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_json_grammar(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, MALFORMED)
     findings, patience = Findings(), Patience()
     broken = dict(_list_broken(endpoint, model))
     with Client(endpoint, model.manifest) as client:
@@ -76,8 +80,11 @@ def test_json_grammar(seatrial_deployment: Deployment, seatrial_facts: dict[str,
     sentence="Whatever number is asked, what is answered can be read as JSON: it has no NaN or Infinity in it as a bare word.",
     source=f"{PART_E}, R05; RFC 8259, 6",
 )
-def test_strict_json_out(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_strict_json_out(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, MALFORMED)
     floats = [spec for spec in model.manifest.inputs if name_kind(spec) == "floats"]
     if not floats:
         pytest.skip(f"{model.name} has no tensor of floats")
@@ -111,8 +118,11 @@ def test_strict_json_out(seatrial_deployment: Deployment, seatrial_facts: dict[s
     "answered or refused, never an error of the server or its end, and the next question is answered right.",
     source=f"{PART_E}, B06; RFC 8259, 8 and 9",
 )
-def test_extreme_texts(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_extreme_texts(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, MALFORMED)
     findings, patience = Findings(), Patience()
     with Client(endpoint, model.manifest) as client:
         for name, make in list_extreme(endpoint, model).items():

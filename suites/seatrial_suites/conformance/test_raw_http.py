@@ -20,7 +20,7 @@ from seatrial_suites.conformance import asking
 from seatrial_suites.conformance.asking import PART_E
 from seatrial_suites.conformance.attacks import ANSWERED, Attack, Fate, Question, list_framing, list_heads
 from seatrial_suites.conformance.raw_http import Reaction, Response, provoke
-from seatrial_suites.conformance.reaching import find_host
+from seatrial_suites.conformance.reaching import ATTACK, find_host
 from seatrial_suites.conformance.refusing import OVER_HTTP, is_right_answer, say_after
 
 pytestmark = pytest.mark.conformance
@@ -43,7 +43,7 @@ def test_raw_http(
     request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
-    host = find_host(request, endpoint, "an attack")
+    host = find_host(request, endpoint, ATTACK)
     findings, unheard = Findings(), 0
     with Client(endpoint, model.manifest, keep_alive=False) as client:
         before = say_after(client, model)

@@ -28,7 +28,7 @@ _CLIENTS = 16
 HOLD_S = 6.0
 """Probes of readiness come each second, and it takes two or three in a row to count."""
 _LEAST_TIMES = 5
-_POLL_S = 0.25
+POLL_S = 0.25
 _PACE_S = 0.01
 """From one question of a client to its next: 1600 a second in all are more than any Python server answers on one core."""
 
@@ -76,7 +76,7 @@ def test_ready_under_load(seatrial_deployment: Deployment, seatrial_facts: dict[
             began_s = time.perf_counter()
             findings.judge(f"asked for the {times}. time", _ask_ready(seatrial_deployment))
             slowest_s = max(slowest_s, time.perf_counter() - began_s)
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
     # The phase is that of the start, and this was none.
     seatrial_deployment.phases_s.clear()
     seatrial_deployment.phases_s.update(phases_s)

@@ -17,6 +17,7 @@ from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask
 from seatrial_suites.conformance.drawing import describe_replay, find_wrong, read_seed
 from seatrial_suites.conformance.misshapen import bound, list_misshapen, list_wrong_elements, name_kind
 from seatrial_suites.conformance.placing import join_cases, list_leaves, place, replace_leaf
+from seatrial_suites.conformance.reaching import MALFORMED, find_host
 from seatrial_suites.conformance.refusing import Patience, ask_raw, is_refused, say_after, show_exchange
 
 pytestmark = pytest.mark.conformance
@@ -40,6 +41,7 @@ def test_wrong_schema(
     seatrial_facts: dict[str, Any],
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, MALFORMED)
     findings, patience = Findings(), Patience()
     with Client(endpoint, model.manifest) as client:
         right = ask(client, model.cases[0].inputs)

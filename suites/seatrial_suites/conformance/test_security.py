@@ -21,6 +21,7 @@ from seatrial.wires.sagemaker import sign_request
 from seatrial_suites.conformance.asking import PART_E
 from seatrial_suites.conformance.broken import make_body
 from seatrial_suites.conformance.listening import MARK, Listener
+from seatrial_suites.conformance.reaching import ATTACK, find_host
 from seatrial_suites.conformance.refusing import OVER_HTTP, ask_raw, say_after
 from seatrial_suites.conformance.requesting import JSON, Reply, locate, request, require_wire, show_reply
 
@@ -59,8 +60,11 @@ _GRADIO_PATHS = {
     wires=OVER_HTTP,
     covers={"X03"},
 )
-def test_paths_lead_nowhere(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_paths_lead_nowhere(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, ATTACK)
     # From a container or another machine a fetch of a loopback address does not arrive here, so there only files are told.
     seatrial_facts["fetches_would_arrive"] = endpoint.path == "loopback"
     with Listener() as listener:
@@ -85,9 +89,12 @@ def test_paths_lead_nowhere(seatrial_deployment: Deployment, seatrial_facts: dic
     source="gradio.app/guides/file-access, Security and File Access",
     wires=OVER_HTTP,
 )
-def test_gradio_files(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_gradio_files(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
     require_wire(endpoint, "gradio-run", "gradio-call")
+    find_host(request, endpoint, ATTACK)
     # From a container or another machine a fetch of a loopback address does not arrive here, so there only files are told.
     seatrial_facts["fetches_would_arrive"] = endpoint.path == "loopback"
     with Listener() as listener:

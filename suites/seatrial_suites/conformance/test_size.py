@@ -12,6 +12,7 @@ from seatrial.target import Deployment
 from seatrial.wire import Answer, RawQuestion, Refusal
 from seatrial_suites.conformance.asking import PART_E
 from seatrial_suites.conformance.broken import make_body
+from seatrial_suites.conformance.reaching import MALFORMED, find_host
 from seatrial_suites.conformance.refusing import OVER_HTTP, ask_raw, is_right_answer, say_after, show_exchange
 
 pytestmark = pytest.mark.conformance
@@ -28,9 +29,12 @@ _TOO_LARGE = 413
     source=f"{PART_E}, B05; RFC 9110, 15.5.14; docs.aws.amazon.com, Model Hosting FAQs (25 MB)",
     wires=OVER_HTTP,
 )
-def test_longest_body(seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]) -> None:
+def test_longest_body(
+    request: pytest.FixtureRequest, seatrial_deployment: Deployment, seatrial_facts: dict[str, Any]
+) -> None:
     """White space after the question makes it long, so that reading it costs no more than its bytes."""
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
+    find_host(request, endpoint, MALFORMED)
     limit_bytes = endpoint.body_limit_bytes
     if limit_bytes is None:
         pytest.skip(f"no document says how long a body may be at {endpoint.address}")
