@@ -22,7 +22,7 @@ from seatrial_suites.conformance.claims import read_claims
 from seatrial_suites.conformance.drawing import describe_replay, find_wrong, read_seed
 from seatrial_suites.conformance.echoing import find_echoes
 from seatrial_suites.conformance.misshapen import bound, name_kind
-from seatrial_suites.conformance.placing import join_cases, place, replace_leaf
+from seatrial_suites.conformance.placing import join_cases, place
 from seatrial_suites.conformance.reaching import MALFORMED, find_host
 from seatrial_suites.conformance.refusing import (
     Outcome,
@@ -33,7 +33,7 @@ from seatrial_suites.conformance.refusing import (
     say_after,
     show_exchange,
 )
-from seatrial_suites.conformance.values import draw_inputs, is_extreme, list_edges
+from seatrial_suites.conformance.values import draw_inputs, is_extreme, list_certain, list_edges, put_first
 
 pytestmark = pytest.mark.conformance
 DRAWN = 25
@@ -77,7 +77,8 @@ def test_drawn_values(
             )
 
         for spec in model.manifest.inputs:
-            wrong = find_wrong(
+            certain = (judge(put_first(model, spec, value)) for value in list_certain(spec))
+            wrong = next(filter(None, certain), "") or find_wrong(
                 draw_inputs(model, spec),
                 judge,
                 key=lambda inputs: _encode(endpoint, model, inputs),
@@ -117,7 +118,7 @@ def test_integer_overflow(
             held = is_refused(outcome, endpoint)
             findings.judge(name, "" if held else f"\n{show_exchange(client, endpoint, outcome)}")
         for name, value in list_edges(spec).items():
-            inputs = _put(model, spec, value)
+            inputs = put_first(model, spec, value)
             outcome = ask_whole(client, inputs)
             findings.judge(name, _judge_answer(client, endpoint, outcome, inputs, echoes))
         findings.judge("a golden case after all that", say_after(client, model))
@@ -139,14 +140,6 @@ def _list_beyond(spec: TensorSpec) -> dict[str, bytes]:
     }
     texts = {name: str(value).encode() for name, value in values.items()}
     return texts | {"2^200 with an exponent": b"1.6069380442589903e60", "1e400": b"1e400"}
-
-
-def _put(model: ModelDirectory, spec: TensorSpec, value: int) -> Arrays:
-    """Return the first golden case with another first element of a tensor."""
-    inputs = dict(join_cases(model, 1))
-    nested = replace_leaf(inputs[spec.name].tolist(), 0, lambda _leaf: value)
-    inputs[spec.name] = np.array(nested, dtype=NUMPY_DTYPES[spec.datatype])
-    return inputs
 
 
 def _encode(endpoint: Endpoint, model: ModelDirectory, inputs: Arrays) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from seatrial.model import Arrays, ModelDirectory, TensorSpec
 from seatrial.tensors import NUMPY_DTYPES
 from seatrial_suites.conformance.misshapen import bound, name_kind
-from seatrial_suites.conformance.placing import join_cases, list_leaves
+from seatrial_suites.conformance.placing import join_cases, list_leaves, replace_leaf
 
 _MOST_ROWS = 2
 _TEXTS = (
@@ -75,17 +75,37 @@ def draw_inputs(draw: st.DrawFn, model: ModelDirectory, spec: TensorSpec) -> Arr
     return inputs
 
 
-def _draw_elements(spec: TensorSpec, golden: list[Any]) -> st.SearchStrategy[Any]:
+def list_certain(spec: TensorSpec) -> list[Any]:
+    """Return the elements that are not left to chance."""
     kind = name_kind(spec)
     if kind == "bools":
-        return st.booleans()
+        return [False, True]
     if kind == "strings":
-        return st.sampled_from(_TEXTS) | st.text(_CHARACTERS, max_size=12)
+        return list(_TEXTS)
     if kind == "integers":
-        least, greatest = bound(spec)
-        return st.sampled_from(list(list_edges(spec).values())) | st.integers(least, greatest)
+        return list(list_edges(spec).values())
     info = np.finfo(NUMPY_DTYPES[spec.datatype])
     edges = [0.0, -0.0, float(info.max), float(info.min), float(info.tiny), float(info.smallest_subnormal), 1 / 3, -1.0]
+    return [float(NUMPY_DTYPES[spec.datatype].type(each)) for each in edges]
+
+
+def put_first(model: ModelDirectory, spec: TensorSpec, value: Any) -> Arrays:
+    """Return the first golden case with another first element of a tensor."""
+    inputs = dict(join_cases(model, 1))
+    nested = replace_leaf(inputs[spec.name].tolist(), 0, lambda _leaf: value)
+    inputs[spec.name] = np.array(nested, dtype=NUMPY_DTYPES[spec.datatype])
+    return inputs
+
+
+def _draw_elements(spec: TensorSpec, golden: list[Any]) -> st.SearchStrategy[Any]:
+    kind = name_kind(spec)
+    certain = st.sampled_from(list_certain(spec))
+    if kind == "bools":
+        return certain
+    if kind == "strings":
+        return certain | st.text(_CHARACTERS, max_size=12)
+    if kind == "integers":
+        return certain | st.integers(*bound(spec))
     # Small ones: who takes a number for a time to wait is not to wait long.
     small = st.floats(-1.0, 1.0, width=NUMPY_DTYPES[spec.datatype].itemsize * 8)  # type: ignore[arg-type]
-    return st.sampled_from([float(NUMPY_DTYPES[spec.datatype].type(each)) for each in edges] + golden) | small
+    return certain | st.sampled_from(golden) | small if golden else certain | small
