@@ -37,6 +37,7 @@ from seatrial_suites.conformance import (
     straining,
     test_drawn,
     test_faults,
+    test_memory,
     test_protocol_sagemaker,
     test_readiness,
     test_rolling,
@@ -128,6 +129,10 @@ class LivingDeployment(ProcessDeployment):
             stop_grace_s=context.stop_grace_s,
             ready_timeout_s=context.ready_timeout_s,
         )
+        self.resources = context.resources
+
+    def read_limits(self) -> Limits:
+        return Limits(cpus=self.resources.cpus, memory_bytes=self.resources.memory_bytes)
 
 
 class SpecimenTarget:
@@ -199,6 +204,8 @@ test_readiness.SLOW_LOAD_S, test_readiness.ANSWERED_WITHIN_S, test_readiness.REA
 test_readiness.HOLD_S, test_readiness.POLL_S = 0.0, 0.05
 test_rolling.PACE_S, test_rolling.GONE_WITHIN_S = 0.02, 1.0
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
+# A specimen's limit is smaller than the one that it says.
+test_memory.TIMES_LIMIT, test_memory.GREEDY_TIMEOUT_S, test_memory.RECOVERY_WAIT_S = 0.125, 10.0, 1.0
 raw_http.REACTION_WAIT_S = 0.5
 straining.PROMPT_WAIT_S = straining.RECOVERY_WAIT_S = 2.0
 straining.BURST_S = 0.2
