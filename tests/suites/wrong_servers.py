@@ -6,7 +6,7 @@ import http.client
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -37,6 +37,7 @@ from seatrial_suites.conformance import (
     straining,
     test_drawn,
     test_faults,
+    test_parallel,
     test_protocol_sagemaker,
     test_readiness,
     test_rolling,
@@ -118,6 +119,7 @@ class LivingDeployment(ProcessDeployment):
 
         log_path = context.log_dir / f"{name}.log"
         process = ServedProcess("specimen", launch(model), port=port, log_path=log_path, ownership=context.ownership)
+        self.declared = {specimen.wire: specimen.server.declared_at_once}
         super().__init__(
             process=process,
             model=model,
@@ -128,6 +130,9 @@ class LivingDeployment(ProcessDeployment):
             stop_grace_s=context.stop_grace_s,
             ready_timeout_s=context.ready_timeout_s,
         )
+
+    def declare_concurrency(self) -> Mapping[str, int]:
+        return self.declared
 
 
 class SpecimenTarget:
@@ -197,6 +202,7 @@ logs.LOG_WAIT_S = soaking.DESCRIPTORS_WAIT_S = 0.5
 outward.OUTSIDE = frozenset({HOME})
 test_readiness.SLOW_LOAD_S, test_readiness.ANSWERED_WITHIN_S, test_readiness.READY_WITHIN_S = 1.6, 1.0, 1.0
 test_readiness.HOLD_S = 0.0
+test_parallel.HOLD_S, test_parallel.PATIENCE_S = 0.2, 0.4
 test_rolling.PACE_S, test_rolling.GONE_WITHIN_S = 0.02, 1.0
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
 raw_http.REACTION_WAIT_S = 0.5
