@@ -38,13 +38,15 @@ Capability = Literal[
     "listeners",
     "store",
     "model-place",
+    "concurrency",
 ]
 """What can be asked of a target.
 
 `model-directory`: it loads the model directory that the trial gives it. `logs`: `read_logs` has what the server writes.
 `metrics`: GET /metrics at its address gives counters in Prometheus' text format, of all its instances.
-`connections`, `descriptors`, `privileges`, `listeners`, `store`, `scale`, `model-place`: the deployment has what
-`ShowsConnections`, `CountsDescriptors`, `ShowsPrivileges`, `ShowsListeners`, `LeansOnStore`, `Scales` or `ShowsModelPlace` says.
+`connections`, `descriptors`, `privileges`, `listeners`, `store`, `scale`, `model-place`, `concurrency`: the deployment has what
+`ShowsConnections`, `CountsDescriptors`, `ShowsPrivileges`, `ShowsListeners`, `LeansOnStore`, `Scales`, `ShowsModelPlace` or
+`DeclaresConcurrency` says.
 """
 
 
@@ -299,6 +301,14 @@ class LeansOnStore(Protocol):
 
     def start_store(self) -> None:
         """Bring it back, at the same address, and wait until it answers; nothing where it runs."""
+
+
+@runtime_checkable
+class DeclaresConcurrency(Protocol):
+    """A deployment that claims `concurrency`: how many predictions it works on at once is documented, or set."""
+
+    def declare_concurrency(self) -> Mapping[str, int]:
+        """Return this number by the wire that it is asked over, for it may let in more by one than by another."""
 
 
 class Target(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-FAMILIES = ("right", "life", "rollout", "observed", "faults")
+FAMILIES = ("right", "life", "parallel", "rollout", "observed", "faults")
 
 
 def test_a_specimen_trips_its_checks_and_no_other(assert_trips: Callable[[str], None], specimen: str) -> None:

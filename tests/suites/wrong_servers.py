@@ -6,7 +6,7 @@ import http.client
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -38,6 +38,7 @@ from seatrial_suites.conformance import (
     test_drawn,
     test_faults,
     test_memory,
+    test_parallel,
     test_protocol_sagemaker,
     test_readiness,
     test_rolling,
@@ -119,6 +120,7 @@ class LivingDeployment(ProcessDeployment):
 
         log_path = context.log_dir / f"{name}.log"
         process = ServedProcess("specimen", launch(model), port=port, log_path=log_path, ownership=context.ownership)
+        self.declared = {specimen.wire: specimen.server.declared_at_once}
         super().__init__(
             process=process,
             model=model,
@@ -133,6 +135,9 @@ class LivingDeployment(ProcessDeployment):
 
     def read_limits(self) -> Limits:
         return Limits(cpus=self.resources.cpus, memory_bytes=self.resources.memory_bytes)
+
+    def declare_concurrency(self) -> Mapping[str, int]:
+        return self.declared
 
 
 class SpecimenTarget:
@@ -202,6 +207,7 @@ logs.LOG_WAIT_S = soaking.DESCRIPTORS_WAIT_S = 0.5
 outward.OUTSIDE = frozenset({HOME})
 test_readiness.SLOW_LOAD_S, test_readiness.ANSWERED_WITHIN_S, test_readiness.READY_WITHIN_S = 1.6, 1.0, 1.0
 test_readiness.HOLD_S, test_readiness.POLL_S = 0.0, 0.05
+test_parallel.HOLD_S, test_parallel.PATIENCE_S = 0.2, 0.4
 test_rolling.PACE_S, test_rolling.GONE_WITHIN_S = 0.02, 1.0
 test_faults.PAUSE_S, test_faults.PATIENCE_S = 0.01, 0.2
 # A specimen's limit is smaller than the one that it says.

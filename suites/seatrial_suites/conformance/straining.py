@@ -17,7 +17,6 @@ from seatrial.comparison import compare
 from seatrial.endpoint import Endpoint
 from seatrial.model import Arrays, Case, ModelDirectory
 from seatrial.registry import find_wire
-from seatrial.target import Deployment
 from seatrial.wire import Answer, RefusalKind, find_body
 from seatrial_suites.conformance.refusing import say_after
 
@@ -138,7 +137,9 @@ class Crowd:
         return f"{count} of {self.counts.total()} questions: {self.said[kind]}" if count else ""
 
 
-def ask_in_a_crowd(deployment: Deployment, cases: Sequence[Case], *, clients: int, for_s: float) -> Crowd:
+def ask_in_a_crowd(
+    endpoint: Endpoint, model: ModelDirectory, cases: Sequence[Case], *, clients: int, for_s: float
+) -> Crowd:
     """Have clients connect, then begin at once, and ask one question after another for some seconds, one at least.
 
     Kinds: right, wrong, overloaded (429, 503 or what the wire has for it), failed (another refusal), nothing.
@@ -146,15 +147,15 @@ def ask_in_a_crowd(deployment: Deployment, cases: Sequence[Case], *, clients: in
     gate = threading.Barrier(clients)
 
     def ask_on(number: int) -> list[tuple[str, str]]:
-        with Client(deployment.endpoint, deployment.model.manifest) as client:
+        with Client(endpoint, model.manifest) as client:
             # Who is not let in now is counted when it asks.
             with contextlib.suppress(OSError):
                 client.open(_CONNECT_TIMEOUT_S)
             gate.wait(CROWD_TIMEOUT_S)
             ends_s = time.monotonic() + for_s
-            asked = [_ask_one(client, deployment.model, cases[number % len(cases)])]
+            asked = [_ask_one(client, model, cases[number % len(cases)])]
             while time.monotonic() < ends_s and asked[-1][0] != "nothing":
-                asked.append(_ask_one(client, deployment.model, cases[(number + len(asked)) % len(cases)]))
+                asked.append(_ask_one(client, model, cases[(number + len(asked)) % len(cases)]))
             return asked
 
     crowd = Crowd()

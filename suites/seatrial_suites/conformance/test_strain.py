@@ -64,7 +64,7 @@ def test_overload(
     find_host(request, endpoint, "strain", strictly=True)
     cases = list_right_alone(seatrial_deployment, model.cases[:_CASES])
     assert cases, "asked alone, no golden case is answered right"
-    crowd = ask_in_a_crowd(seatrial_deployment, cases, clients=_BURST_CLIENTS, for_s=straining.BURST_S)
+    crowd = ask_in_a_crowd(endpoint, model, cases, clients=_BURST_CLIENTS, for_s=straining.BURST_S)
     findings = Findings()
     for case, kind in {"wrong answers": "wrong", "other refusals": "failed", "no answers": "nothing"}.items():
         findings.judge(case, crowd.describe(kind))
@@ -94,7 +94,7 @@ def test_clients_that_go(
     assert not wrong, f"after clients went, {wrong}"
     cases = list_right_alone(seatrial_deployment, model.cases[:_CASES])
     assert cases, "after clients went, no golden case is answered right"
-    crowd = ask_in_a_crowd(seatrial_deployment, cases, clients=_CLIENTS_AFTER, for_s=0.0)
+    crowd = ask_in_a_crowd(endpoint, model, cases, clients=_CLIENTS_AFTER, for_s=0.0)
     seatrial_facts.update(gone=3 * _LEAVE_TIMES, clients=_CLIENTS_AFTER, right=crowd.counts["right"])
     unanswered = crowd.counts.total() - crowd.counts["right"]
     assert not unanswered, (
