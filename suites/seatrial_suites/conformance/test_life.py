@@ -11,6 +11,7 @@ import pytest
 from seatrial.checks import check
 from seatrial.client import Client
 from seatrial.errors import SeatrialError
+from seatrial.history import History, HistoryRequest
 from seatrial.model import ModelDirectory
 from seatrial.target import Deployment
 from seatrial_suites.conformance import lives
@@ -28,7 +29,10 @@ from seatrial_suites.conformance.histories import (
     describe_requests,
     find_abandoned,
     find_dropped,
+    find_failed_outside,
+    find_lost,
     find_wrong,
+    measure_recovery,
     require_none,
 )
 from seatrial_suites.conformance.traffic import KeepHistory, Traffic
@@ -38,6 +42,9 @@ _READY_TIMEOUT_S = 180.0
 # Network paths with nothing between client and server.
 _DIRECT = frozenset({"loopback", "unix-socket"})
 _CLIENTS = 8
+_NEW_CLIENTS = 2
+PACE_S = 0.05
+"""From one question of a client to its next."""
 
 
 @check(
@@ -81,7 +88,8 @@ def test_update_and_back(
     "killed, it comes back with the same answers",
     needs={"kill"},
     profile="standard",
-    sentence="After SIGKILL and a restart, or by itself where the technology heals, every answer is right at the same address.",
+    sentence="After SIGKILL and a restart, or by itself where the technology heals, every answer is right at the same address; "
+    "no answer is ever wrong, and no question goes without one but from the kill until it is ready again.",
     source=f"{PART_E}, L07 and F01",
     covers={"F01"},
 )
@@ -89,6 +97,7 @@ def test_kill_and_return(
     request: pytest.FixtureRequest,
     seatrial_deployment: Deployment,
     seatrial_target: str,
+    seatrial_history: KeepHistory,
     seatrial_facts: dict[str, Any],
 ) -> None:
     """A kill that had no effect fails.
@@ -100,23 +109,37 @@ def test_kill_and_return(
     heals = "self-heal" in read_claims(request, seatrial_target)
     silence = lives.Silence(seatrial_deployment)
     starts = lives.StartLines(seatrial_deployment) if heals else None
-    began_s = time.perf_counter()
-    seatrial_deployment.kill()
-    killed_s = time.perf_counter() - began_s
-    is_silent = silence.wait()
-    seatrial_facts.update(healed_by_itself=heals, outage_seen=is_silent)
-    if starts is None:
-        assert is_silent, "killed, and not restarted, it still answers"
-        began_s = time.perf_counter() - killed_s
-        seatrial_deployment.restart()
-    seatrial_deployment.wait_ready(_READY_TIMEOUT_S)
+    with Traffic(seatrial_deployment, clients=_NEW_CLIENTS, kept=_NEW_CLIENTS, pace_s=PACE_S) as traffic:
+        traffic.wait_answered()
+        kill_s = traffic.mark("kill")
+        seatrial_deployment.kill()
+        killed_s = traffic.mark("killed")
+        is_silent = silence.wait()
+        seatrial_facts.update(healed_by_itself=heals, outage_seen=is_silent)
+        begun_s = kill_s
+        if starts is None:
+            assert is_silent, "killed, and not restarted, it still answers"
+            begun_s = traffic.mark("restart") - (killed_s - kill_s)
+            seatrial_deployment.restart()
+        seatrial_deployment.wait_ready(_READY_TIMEOUT_S)
+        ready_s = traffic.mark("ready")
+        # What is not answered is in the history.
+        with contextlib.suppress(AssertionError):
+            traffic.wait_answered()
+    history = traffic.history
+    seatrial_history("L07", history)
     if starts is None or is_silent:
-        seatrial_facts["recovery_s"] = time.perf_counter() - began_s
+        seatrial_facts["recovery_s"] = ready_s - begun_s
     else:
         assert starts.wait_again(), "killed, it answered all the time, and its log shows no other start"
+    seatrial_facts.update(asked=len(history.requests), answers_again_s=measure_recovery(history, kill_s))
     assert seatrial_deployment.endpoint == before, f"the endpoint is {seatrial_deployment.endpoint}, it was {before}"
     wrong = ask_cases(seatrial_deployment, model, seatrial_facts)
     assert not wrong, describe_wrong(wrong, model)
+    require_none(
+        describe_requests("were answered wrong", find_wrong(history), history),
+        describe_requests("failed before the kill or after the return", _find_lost(history, kill_s, ready_s), history),
+    )
 
 
 @check(
@@ -214,6 +237,12 @@ def test_stop_and_return(
         describe_requests("were sent after the stop and left without an end", abandoned if is_direct else [], history),
     )
     assert not wrong, describe_wrong(wrong, model)
+
+
+def _find_lost(history: History, kill_s: float, ready_s: float) -> list[HistoryRequest]:
+    """Failed requests outside of the outage, but for those that went with a connection that was kept over it."""
+    outside = find_failed_outside(history, kill_s, ready_s)
+    return [each for each in find_lost(history) if each in outside]
 
 
 def _update(deployment: Deployment, version: ModelDirectory, facts: dict[str, Any], *, names_version: bool) -> None:
