@@ -38,6 +38,7 @@ Capability = Literal[
     "listeners",
     "store",
     "model-place",
+    "names",
 ]
 """What can be asked of a target.
 
@@ -45,6 +46,7 @@ Capability = Literal[
 `metrics`: GET /metrics at its address gives counters in Prometheus' text format, of all its instances.
 `connections`, `descriptors`, `privileges`, `listeners`, `store`, `scale`, `model-place`: the deployment has what
 `ShowsConnections`, `CountsDescriptors`, `ShowsPrivileges`, `ShowsListeners`, `LeansOnStore`, `Scales` or `ShowsModelPlace` says.
+`names`: it has what `seatrial.naming.HasNames` says.
 """
 
 
