@@ -135,7 +135,7 @@ def test_answers_that_are_right_by_their_tolerance_and_not_the_same_are_red(
     ]
     env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
     env |= {"SEATRIAL_MODEL": "digits", "SEATRIAL_STATE_DIR": str(tmp_path / "state")}
-    env |= {"PYTHONPATH": str(Path(__file__).parent)}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), env.get("PYTHONPATH", "")]))
     targets = "leans-up,leans-nowhere,leans-down"
     asked = ["--pyargs", "seatrial_suites.conformance.test_correctness", "--target", targets]
 
