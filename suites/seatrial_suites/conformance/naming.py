@@ -55,7 +55,8 @@ RULES: Mapping[str, Rules] = {
     # amazon-sagemaker-operator-for-k8s, sagemaker_client_wrapper.go) for what is not there; for what is, users' reports
     # (aws/sagemaker-python-sdk#101, hashicorp/terraform-provider-aws#40080 with the status).
     # API_DeleteEndpointConfig: one in use must not be deleted, for one "may lose visibility into the instance type"; but it "does
-    # not delete endpoints created using the configuration". API_DeleteModel: it "deletes only the model entry".
+    # not delete endpoints created using the configuration". API_DeleteModel: it "deletes only the model entry"; that an endpoint
+    # serves on without it is inferred.
     "sagemaker": Rules(
         taken=Documented(status=400, code="ValidationException", words="Cannot create already existing"),
         absent=Documented(status=400, code="ValidationException", words="Could not find"),
