@@ -39,6 +39,7 @@ Capability = Literal[
     "store",
     "model-place",
     "concurrency",
+    "names",
 ]
 """What can be asked of a target.
 
@@ -47,6 +48,7 @@ Capability = Literal[
 `connections`, `descriptors`, `privileges`, `listeners`, `store`, `scale`, `model-place`, `concurrency`: the deployment has what
 `ShowsConnections`, `CountsDescriptors`, `ShowsPrivileges`, `ShowsListeners`, `LeansOnStore`, `Scales`, `ShowsModelPlace` or
 `DeclaresConcurrency` says.
+`names`: it has what `seatrial.naming.HasNames` says.
 """
 
 

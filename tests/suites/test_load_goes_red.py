@@ -25,7 +25,7 @@ def measure(
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_targets"]
     env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
     env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state"), **environ}
-    env |= {"PYTHONPATH": str(Path(__file__).parent)}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), env.get("PYTHONPATH", "")]))
     chosen = ["--target", ",".join(names), "--seatrial-profile", profile, "--seatrial-suite", "benchmark", *options]
     done = subprocess.run(
         [*argv, "--pyargs", "seatrial_suites", *chosen],

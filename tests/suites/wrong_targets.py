@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ from seatrial_fixtures.processes import Launch, ServedProcess
 from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 from seatrial_fixtures.specimens.process import serve
 from seatrial_fixtures.targets.inprocess import _answers
+from seatrial_fixtures.wrong import names as wrong_names
 from seatrial_suites.benchmark import runs
 from seatrial_suites.conformance import asking, lives, straining, test_faults, test_readiness, traffic
 
@@ -151,6 +153,36 @@ class RunsAsNobody(RunsAsRoot):
     uid = 65534
 
 
+class NamedServer:
+    """Another process of the same model, where a shelf has its server."""
+
+    def __init__(self, process: ServedProcess, socket: Path) -> None:
+        self._process, self._socket = process, socket
+
+    def start(self) -> None:
+        if not self._process.is_running:
+            self._process.start()
+        self._process.wait_ready(lambda: _answers(self._socket), 30.0)
+
+    def close(self) -> None:
+        self._process.close()
+
+
+class HasNames(RightDeployment):
+    """What stands for its control plane is a shelf."""
+
+    shelf: type[wrong_names.Shelf] = wrong_names.Shelf
+
+    @contextlib.contextmanager
+    def open_named(self) -> Iterator[wrong_names.Shelf]:
+        socket = self.socket.with_name("named")
+        server = NamedServer(self.make_process(self.launch(self.model, socket)), socket)
+        try:
+            yield self.shelf(dataclasses.replace(self.endpoint, address=f"unix:{socket}"), server)
+        finally:
+            server.close()
+
+
 class PathCosts(RightDeployment):
     """What its path costs, and what its floor takes, are specimens of known latency."""
 
@@ -243,6 +275,10 @@ add("dies-with-store", DiesWithStore, claims=STORE)
 add("starts-without-store", StartsWithoutStore, claims=STORE)
 add("runs-as-root", RunsAsRoot, claims=BATCH | {"privileges"})
 add("runs-as-nobody", RunsAsNobody, claims=BATCH | {"privileges"})
+NAMES: frozenset[Capability] = BATCH | {"names"}
+add("has-names", HasNames, claims=NAMES)
+for kind, shelf in wrong_names.SERVING.items():
+    add(kind, type(shelf.__name__, (HasNames,), {"shelf": shelf}), claims=NAMES)
 for kind in ("leans-up", "leans-nowhere", "leans-down", "crosses", "swallows", "dies-of-it", "forgets"):
     add(kind, wrong=kind, claims=BATCH)
 FLOOR: frozenset[Capability] = BATCH | {"network-floor"}
