@@ -10,23 +10,26 @@ asked, for it would have to be killed or updated, is left out of what is expecte
 from __future__ import annotations
 
 import argparse
-import re
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from seatrial.check_result import CheckResult
+from seatrial_fixtures.processes import choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
 from seatrial_fixtures.wrong.security import AUTHORIZATION
 
 TIMEOUT_S = 900.0
-_LISTENING = re.compile(rb"listening on \S+ port (\d+)")
+START_TIMEOUT_S = 30.0
+POLL_S = 0.05
 _NOT_ASKED = frozenset({"unsupported", "not-run"})
 
 
@@ -40,15 +43,24 @@ def build(locator: str, out: Path) -> Path:
 @contextmanager
 def serve(name: str, model: Path, directory: Path) -> Iterator[int]:
     """Run a specimen for the block, and give its port."""
-    argv = [sys.executable, "-m", "seatrial_fixtures.wrong", name, "--model", str(model)]
+    port = choose_port()
+    argv = [sys.executable, "-m", "seatrial_fixtures.wrong", name, "--model", str(model), "--port", str(port)]
     with (directory / "log").open("w+b") as log, subprocess.Popen(argv, stdout=log, stderr=log) as child:
         try:
-            while not (found := _LISTENING.search((directory / "log").read_bytes())):
-                if child.poll() is not None:
-                    raise SystemExit(f"{name} ended: {(directory / 'log').read_text(errors='replace')}")
-            yield int(found[1])
+            deadline_s = time.monotonic() + START_TIMEOUT_S
+            # Some bind other addresses too, so that the port is free says less than that somebody takes connections there.
+            while not _is_taken(port):
+                if child.poll() is not None or time.monotonic() > deadline_s:
+                    raise SystemExit(f"{name} does not listen: {(directory / 'log').read_text(errors='replace')}")
+                time.sleep(POLL_S)
+            yield port
         finally:
             child.kill()
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def ask(name: str, specimen: Specimen, model: Path) -> tuple[str, bool]:
@@ -60,7 +72,12 @@ def ask(name: str, specimen: Specimen, model: Path) -> tuple[str, bool]:
             argv += ["--model", str(model), "--json", "-", "-q"]
             if "auth" in specimen.claims:
                 argv += [word for each in AUTHORIZATION.items() for word in ("--header", ": ".join(each))]
-            done = subprocess.run(argv, check=False, cwd=directory, capture_output=True, text=True, timeout=TIMEOUT_S)
+            try:
+                done = subprocess.run(
+                    argv, check=False, cwd=directory, capture_output=True, text=True, timeout=TIMEOUT_S
+                )
+            except subprocess.TimeoutExpired:
+                return f"{name}: no result within {TIMEOUT_S:g} s", False
     if not done.stdout:
         return f"{name}: no result, exit code {done.returncode}: {done.stderr.strip()[-300:]}", False
     checks = msgspec.json.decode(done.stdout, type=CheckResult).checks
@@ -86,7 +103,7 @@ def main() -> int:
             if not options.only or {family, name} & set(options.only)
         ]
         right = 0
-        for future in asked:
+        for future in as_completed(asked):
             line, is_right = future.result()
             right += is_right
             sys.stdout.write(f"{'ok   ' if is_right else 'WRONG'} {line}\n")
