@@ -35,7 +35,11 @@ OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "allow-remote",
         "allow_remote",
-        {"action": "append", "metavar": "HOST", "help": "a host besides this machine that load may go to; repeats"},
+        {
+            "action": "append",
+            "metavar": "HOST",
+            "help": "a host besides this machine that load and attacks may go to; repeats",
+        },
     ),
     ("out", "out", {"metavar": "DIR", "help": "where the trial's directory goes (default: seatrial-results)"}),
     (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from seatrial.target import Listener, Side
+from seatrial.looking import Listener, Side
 from seatrial_suites.conformance.ports import Declared, describe_listener, is_loopback, judge_listeners
 
 PROCESS: Declared = {"host": frozenset({8080})}

@@ -17,9 +17,10 @@ from seatrial.endpoint import Endpoint
 from seatrial.errors import DeploymentError
 from seatrial.isolation import clean_environ
 from seatrial.loading import LoadingError
+from seatrial.looking import ModelPlace
 from seatrial.model import ModelDirectory
 from seatrial.requirement import Requirement
-from seatrial.target import DeployContext, Deployment, Fidelity, Limits, ModelPlace, StopReport, Usage
+from seatrial.target import DeployContext, Deployment, Fidelity, Limits, StopReport, Usage
 from seatrial_fixtures.process_deployment import ProcessDeployment
 from seatrial_fixtures.processes import Launch, ServedProcess, answers_http, choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families

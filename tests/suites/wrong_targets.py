@@ -17,19 +17,10 @@ from seatrial.checks import UnsupportedError
 from seatrial.endpoint import Endpoint
 from seatrial.errors import DeploymentError
 from seatrial.isolation import clean_environ
+from seatrial.looking import Privileges
 from seatrial.model import ModelDirectory
 from seatrial.requirement import Requirement
-from seatrial.target import (
-    Capability,
-    DeployContext,
-    Deployment,
-    Fidelity,
-    Limits,
-    NetworkFloor,
-    Privileges,
-    StopReport,
-    Usage,
-)
+from seatrial.target import Capability, DeployContext, Deployment, Fidelity, Limits, NetworkFloor, StopReport, Usage
 from seatrial.trial import flooring
 from seatrial.trial.measuring import LoadOrder
 from seatrial.trial.searching import CapacityOrder

@@ -39,7 +39,10 @@ def run(  # noqa: PLR0917 - each is an option, given by name
         str | None, typer.Option(help="Which suites are asked: conformance, benchmark, or all (the default).")
     ] = None,
     allow_remote: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="A host besides this machine that load may go to; repeats.")
+        list[str] | None,
+        typer.Option(
+            metavar="HOST", help="A host besides this machine that load, and what is malformed, may go to; repeats."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the trial's directory goes (default: seatrial-results).")

@@ -7,7 +7,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from seatrial.target import Peer, ShowsConnections
+from seatrial.looking import Peer, ShowsConnections
 
 OUTSIDE: frozenset[str] = frozenset()
 """Addresses that count as another machine's although they are this one's own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
-from seatrial.target import Listener, Side
+from seatrial.looking import Listener, Side
 
 Declared = Mapping[Side, frozenset[int]]
 _SIDES: Mapping[Side, str] = {"host": "on this machine", "inside": "in its own network"}

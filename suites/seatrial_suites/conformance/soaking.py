@@ -11,8 +11,9 @@ from itertools import combinations
 from typing import cast
 
 from seatrial.client import Client, connect
+from seatrial.looking import CountsDescriptors
 from seatrial.registry import find_wire
-from seatrial.target import CountsDescriptors, Deployment
+from seatrial.target import Deployment
 from seatrial.wire import RawQuestion
 from seatrial_suites.conformance.asking import NoAnswer, ask
 from seatrial_suites.conformance.refusing import ask_raw

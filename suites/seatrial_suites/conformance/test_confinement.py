@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from seatrial.checks import Findings, check
-from seatrial.target import Deployment, ShowsConnections, ShowsListeners, ShowsPrivileges
+from seatrial.looking import ShowsConnections, ShowsListeners, ShowsPrivileges
+from seatrial.target import Deployment
 from seatrial_suites.conformance.asking import PART_E, ask_cases
 from seatrial_suites.conformance.outward import Watch
 from seatrial_suites.conformance.ports import describe_listener, judge_listeners

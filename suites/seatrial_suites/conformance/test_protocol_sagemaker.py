@@ -14,8 +14,9 @@ import pytest
 from seatrial.checks import Findings, check
 from seatrial.comparison import compare
 from seatrial.endpoint import Endpoint
+from seatrial.looking import ShowsModelPlace
 from seatrial.model import MANIFEST_NAME, ModelDirectory, hash_file
-from seatrial.target import Deployment, ShowsModelPlace, find_endpoint
+from seatrial.target import Deployment, find_endpoint
 from seatrial.wires.json_exchange import unnest
 from seatrial.wires.sagemaker import sign_request
 from seatrial_suites.conformance.asking import PART_E
