@@ -16,6 +16,7 @@ from seatrial_suites.conformance.leaking import find_inside
 from seatrial_suites.conformance.reaching import MALFORMED, find_host
 from seatrial_suites.conformance.refusing import (
     OVER_HTTP,
+    Patience,
     ask_raw,
     is_refused,
     is_right_answer,
@@ -51,16 +52,19 @@ def test_broken_json(
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
     find_host(request, endpoint, MALFORMED)
-    findings = Findings()
+    findings, patience = Findings(), Patience()
     with Client(endpoint, model.manifest) as client:
         right = ask(client, model.cases[0].inputs)
         assert not isinstance(right, NoAnswer), f"before anything broken was sent: {right.message}"
         for name, body in list_broken(endpoint, model).items():
             outcome = ask_raw(client, RawQuestion(body=body))
+            patience.take(outcome)
             if not is_refused(outcome, endpoint):
                 findings.judge(name, f"\n{show_exchange(client, endpoint, outcome)}")
             else:
                 findings.judge(name, say_after(client, model))
+            if patience.is_over:
+                break
     findings.conclude(seatrial_facts)
 
 
@@ -78,7 +82,7 @@ def test_content_types(
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
     find_host(request, endpoint, MALFORMED)
-    findings = Findings()
+    findings, patience = Findings(), Patience()
     with Client(endpoint, model.manifest) as client:
         body = make_body(endpoint, model)
         for name, (content_type, allowed) in CONTENT_TYPES.items():
@@ -86,6 +90,9 @@ def test_content_types(
             is_right = isinstance(outcome, Answer) and is_right_answer(model, outcome)
             holds = (is_right and "answer" in allowed) or (is_refused(outcome, endpoint) and "refuse" in allowed)
             findings.judge(name, "" if holds else f"\n{show_exchange(client, endpoint, outcome)}")
+            patience.take(outcome)
+            if patience.is_over:
+                break
     findings.conclude(seatrial_facts)
 
 
@@ -102,11 +109,15 @@ def test_errors_keep_the_inside_in(
 ) -> None:
     endpoint, model = seatrial_deployment.endpoint, seatrial_deployment.model
     find_host(request, endpoint, MALFORMED)
-    findings = Findings()
+    findings, patience = Findings(), Patience()
     with Client(endpoint, model.manifest) as client:
         for name, body in list_broken(endpoint, model).items():
             outcome = ask_raw(client, RawQuestion(body=body))
             found = find_inside(client.received)
             what = f"shows {found}:\n{show_exchange(client, endpoint, outcome)}" if found else ""
             findings.judge(name, what)
+            patience.take(outcome)
+            if patience.is_over:
+                findings.judge("the rest", "not asked, for question after question had no answer in time")
+                break
     findings.conclude(seatrial_facts)
