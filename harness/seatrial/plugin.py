@@ -98,10 +98,9 @@ def find_session(config: pytest.Config) -> TrialSession:
     """Return the heavy half of the plug-in, loading it at the first use."""
     session = config.pluginmanager.get_plugin(_SESSION_NAME)
     if session is None:
-        from seatrial.pytest_session import TrialSession
+        from seatrial.pytest_session import register_session
 
-        session = TrialSession(config)
-        config.pluginmanager.register(session, _SESSION_NAME)
+        session = register_session(config, _SESSION_NAME)
     return session
 
 

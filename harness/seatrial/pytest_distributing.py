@@ -1,0 +1,60 @@
+"""Distributing: one trial over the workers of pytest-xdist. Its hooks, which only it calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from seatrial.errors import HarnessError, SeatrialError
+from seatrial.pytest_scheduling import find_group, make_scheduler
+from seatrial.records import ErrorRecord
+
+if TYPE_CHECKING:
+    from seatrial.pytest_session import TrialSession
+
+TOKEN = "seatrial_trial"  # noqa: S105 - a key of xdist's workerinput
+ALL = "seatrial_all"
+# xdist's ways of handing out tests one by one or by file; `each` and `no` run them in pytest's own order.
+_DISTRIBUTIONS = frozenset({"load", "loadgroup", "loadscope", "loadfile", "worksteal"})
+
+
+class Distributing:
+    """A pytest plug-in for the controller of workers."""
+
+    def __init__(self, session: TrialSession) -> None:
+        self._session = session
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Keep a target's tests on one worker, for the ways of distributing that would not."""
+        return (
+            make_scheduler(config, log, self._session.choice.targets) if config.option.dist in _DISTRIBUTIONS else None
+        )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """A worker died in the midst of a test: its target was not asked everything, which is no pass."""
+        target = find_group(crashitem, self._session.choice.targets)
+        if target:
+            message = f"the worker crashed while it ran {crashitem}: {report.longreprtext}"
+            self._session.trial.record(
+                ErrorRecord(target=target, message=message, exit_code=int(HarnessError.exit_code))
+            )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hand the trial to a worker of xdist."""
+        try:
+            first = self._session.begun is None
+            node.workerinput[TOKEN] = self._session.trial.make_token()
+            node.workerinput[ALL] = self._session.collects_all
+            if first:
+                self._session.trial.record_lacking()
+        except SeatrialError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ARG002 - xdist's signature
+        for line in getattr(node, "workeroutput", {}).pop("seatrial_records", ()):
+            self._session.trial.directory.append(line)
