@@ -174,6 +174,15 @@ class Deployment(Protocol):
 
 
 @runtime_checkable
+class MayTellReady(Protocol):
+    """A deployment of which nobody knows beforehand whether it tells that it is ready, or is only seen to take connections."""
+
+    @property
+    def tells_ready(self) -> bool:
+        """Whether `wait_ready` asks the deployment itself."""
+
+
+@runtime_checkable
 class Scales(Protocol):
     """A deployment that claims `scale`: several instances serve at its one address."""
 

@@ -27,6 +27,7 @@ WRONG = {
     "kills-nothing": ("L07", "killed, and not restarted, it still answers"),
     "heals-nothing": ("L07", "killed, it answered all the time, and its log shows no other start"),
     "restarts-nothing": ("L07", "16 of 16 golden cases of nonce 1 are not answered right"),
+    "ready-too-soon": ("L07", "failed before the kill or after the return"),
     "stopped-by-force": ("L03", "it had to be killed after"),
     "stops-nothing": ("L03", "stopped, and not restarted, it still answers"),
     "uses-nothing": ("O03", "CPU time stayed at 1.0 s"),

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -83,6 +84,23 @@ class RestartsNothing(RightDeployment):
     def wait_ready(self, timeout_s: float) -> None:
         if not getattr(self, "is_lost", False):
             super().wait_ready(timeout_s)
+
+
+class ReadyTooSoon(RightDeployment):
+    """Brought back, it says that it is ready, and is not there for a moment."""
+
+    is_back = False
+
+    def restart(self) -> None:
+        super().restart()
+        self.is_back = True
+
+    def wait_ready(self, timeout_s: float) -> None:
+        super().wait_ready(timeout_s)
+        if self.is_back:
+            self.is_back = False
+            away = self.socket.rename(self.socket.with_name("away"))
+            threading.Timer(0.5, away.rename, [self.socket]).start()
 
 
 class StopsInHaste(RightDeployment):
@@ -256,6 +274,7 @@ add("nameless", wrong="nameless")
 add("kills-nothing", KillsNothing)
 add("heals-nothing", KillsNothing, claims=HEALS)
 add("restarts-nothing", RestartsNothing, claims=BATCH | {"kill"})
+add("ready-too-soon", ReadyTooSoon, claims=BATCH | {"kill"})
 add("stopped-by-force", StopsInHaste, wrong="deaf", claims=BATCH | {"drain"})
 add("stops-nothing", StopsNothing)
 add("uses-nothing", UsesNothing)

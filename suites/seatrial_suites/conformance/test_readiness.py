@@ -12,7 +12,7 @@ from seatrial.checks import Findings, check
 from seatrial.client import Client
 from seatrial.errors import DeploymentError, InfrastructureError
 from seatrial.model import ModelDirectory
-from seatrial.target import Deployment
+from seatrial.target import Deployment, MayTellReady
 from seatrial_suites.conformance.altered import Deploy, copy_slow
 from seatrial_suites.conformance.asking import PART_E
 from seatrial_suites.conformance.refusing import say_after
@@ -68,7 +68,7 @@ def test_ready_under_load(seatrial_deployment: Deployment, seatrial_facts: dict[
     findings = Findings()
     if seatrial_deployment.endpoint.path == "port-forward":
         pytest.skip("to ask for readiness renews the port forwarding that the questions come through")
-    if not getattr(seatrial_deployment, "tells_ready", True):
+    if isinstance(seatrial_deployment, MayTellReady) and not seatrial_deployment.tells_ready:
         pytest.skip("it is not known where it says that it is ready")
     times = 0
     with Traffic(seatrial_deployment, kept=_CLIENTS, pace_s=_PACE_S) as traffic:
