@@ -26,6 +26,7 @@ from seatrial.check_result import CheckResult
 from seatrial_fixtures.processes import choose_port
 from seatrial_fixtures.wrong.catalogue import Specimen, load_families
 from seatrial_fixtures.wrong.security import AUTHORIZATION
+from seatrial_fixtures.wrong.speech import SPEECHES
 
 TIMEOUT_S = 900.0
 START_TIMEOUT_S = 30.0
@@ -70,6 +71,8 @@ def ask(name: str, specimen: Specimen, model: Path) -> tuple[str, bool]:
         with serve(name, model, directory) as port:
             argv = [sys.executable, "-m", "seatrial", "check", f"http://127.0.0.1:{port}", "--wire", specimen.wire]
             argv += ["--model", str(model), "--json", "-", "-q"]
+            if SPEECHES[specimen.wire].name:
+                argv += ["--name", SPEECHES[specimen.wire].name]
             if "auth" in specimen.claims:
                 argv += [word for each in AUTHORIZATION.items() for word in ("--header", ": ".join(each))]
             try:

@@ -21,6 +21,7 @@ RUN_ELSEWHERE = {
         "harness/test_provision_undo.py",
         "def test_steps_are_taken_back_in_reverse_and_forgotten",
     ),
+    "./seatrial sagemaker-local": ("fixtures/sagemaker/test_local.py", 'start("--host", "container")'),
     "pytest --target all": ("test_trials.py", "test_pytest_over_two_workers_lives_all_seven_lives"),
 }
 

@@ -1,4 +1,7 @@
-"""Finds wires, targets, reporters and specimens by name, through entry points: a further technology is one more entry point."""
+"""Finds what is registered through entry points, by name: wires, targets, reporters, specimens, emulators.
+
+A further technology is one more entry point.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from seatrial.errors import UsageError
 from seatrial.suggestion import suggest
 
 if TYPE_CHECKING:
+    from seatrial.emulation import EmulatorSource
     from seatrial.load.specimen import SpecimenSource
     from seatrial.target import Target
     from seatrial.wire import Wire
@@ -19,6 +23,7 @@ TARGETS_GROUP = "seatrial.targets"
 WIRES_GROUP = "seatrial.wires"
 REPORTERS_GROUP = "seatrial.reporters"
 SPECIMENS_GROUP = "seatrial.specimens"
+EMULATORS_GROUP = "seatrial.emulators"
 NOT_IN_ALL = frozenset({"url"})
 
 _added: dict[str, dict[str, Callable[[], Any]]] = {
@@ -26,6 +31,7 @@ _added: dict[str, dict[str, Callable[[], Any]]] = {
     WIRES_GROUP: {},
     REPORTERS_GROUP: {},
     SPECIMENS_GROUP: {},
+    EMULATORS_GROUP: {},
 }
 
 
@@ -109,3 +115,8 @@ def choose_targets(expressions: list[str]) -> list[str]:
     if not result:
         raise UsageError(f"no target is left of {', '.join(words) or 'nothing'}.{suggest('', [*known, 'all'])}")
     return result
+
+
+def find_emulator(name: str) -> EmulatorSource:
+    """Return what starts the emulator of that name."""
+    return cast("EmulatorSource", load(EMULATORS_GROUP, name, "emulator"))

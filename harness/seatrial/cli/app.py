@@ -21,6 +21,7 @@ answers right, how each behaves, and how fast it is.
   seatrial run --model my_pkg.model:model --target docker,mlflow
   seatrial check URL --wire v2 --name NAME      the same checks, of an endpoint that already runs
   seatrial load URL --rate 200 --duration 30    response times under a rate that does not wait for the server
+  seatrial sagemaker-local                      SageMaker on 127.0.0.1, for boto3 and the AWS CLI, with real containers
   seatrial doctor                               what each target needs, what was found, how to get the rest
 
 \b
@@ -43,6 +44,7 @@ _COMMANDS = (
     "check",
     "load",
     "calibrate",
+    "sagemaker_local",
     "develop",
 )
 

@@ -1,0 +1,54 @@
+"""An emulator of a cloud that a person works against: an address, the lines to export, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from seatrial.model import ModelDirectory
+from seatrial.target import DeployContext, Fidelity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorOrder:
+    """What is asked for.
+
+    Args:
+        context: owner, directories, and the size of an instance; its settings are not looked at.
+        model: put where the cloud keeps models, and the image that serves it is allowed; None for none.
+        images: further images that may run.
+        programs: argv by image, in which `{model}` and `{port}` are filled in: run as processes where no containers are.
+        host: what runs behind an endpoint.
+        port: of 127.0.0.1; 0 takes a free one.
+    """
+
+    context: DeployContext
+    model: ModelDirectory | None
+    images: Sequence[str] = ()
+    programs: Mapping[str, Sequence[str]]
+    host: Literal["auto", "container", "process"] = "auto"
+    port: int = 0
+
+
+class RunningEmulator(Protocol):
+    """An emulator that answers."""
+
+    fidelity: Fidelity
+    exports: Mapping[str, str]
+    """Variables with which the cloud's own clients find it and may come in."""
+    unset: Sequence[str]
+    """Variables that would lead those clients elsewhere."""
+    hints: Sequence[str]
+    """Lines for a person: what is there, and commands to begin with."""
+
+    def find_end(self) -> str:
+        """Return how it ended by itself, empty while it runs."""
+
+
+class EmulatorSource(Protocol):
+    """Starts an emulator for the block; everything that it started ends with it."""
+
+    def __call__(self, order: EmulatorOrder) -> AbstractContextManager[RunningEmulator]:
+        """Start it. Raises DeploymentError when it does not answer, UsageError when the order cannot be met."""
