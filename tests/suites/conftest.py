@@ -1,4 +1,4 @@
-"""Trials over the HTTP specimens, a family at a time; the files that ask for one are several, so that workers share them."""
+"""Trials over the HTTP specimens, a family at a time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ AskSpecimen = Callable[[str], dict[str, CheckRecord]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give `specimen` every name of the families that the file lists."""
+    """Give `specimen` every name of a family."""
     if "specimen" in metafunc.fixturenames:
-        families = load_families()
-        metafunc.parametrize("specimen", [name for family in metafunc.module.FAMILIES for name in families[family]])
+        metafunc.parametrize("specimen", list(load_families()[metafunc.cls.family]))
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,9 @@ CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ruff format", ("ruff", "format", "--check", ".")),
     ("mypy", ("mypy",)),
     ("import-linter", ("lint-imports",)),
-    ("unit tests", ("pytest", "tests", "-m", "not ({services})", "-n", "3", "--dist", "loadfile")),
+    ("unit tests", ("pytest", "tests", "-m", "not ({services} or specimen)", "-n", "3", "--dist", "loadfile")),
+    # They wait for two thirds of their time, most of it for answers that must not come.
+    ("specimens", ("pytest", "tests", "-m", "specimen", "-n", "4", "--dist", "loadscope")),
     (
         "service tests",
         ("pytest", "tests", "-m", "({services}) and not alone", "-n", "3", "--dist", "loadfile", "--durations", "15"),
