@@ -4,8 +4,8 @@
     python scripts/measure_sagemaker.py --endpoints 0 --asks 2000
 
 An invocation is asked in turn of the container directly and through the emulator, signed before the clock starts, over one kept
-connection each; the overhead is the difference of the medians. Memory is the resident size (RSS less shared pages of files is not
-told apart) of the emulator's process and of moto beside it, with so many endpoints in service, each with a process as its container.
+connection each; the overhead is the difference of the medians. Memory is the resident size of the emulator and of moto beside
+it, with so many endpoints in service, each with a process as its container.
 """
 
 from __future__ import annotations

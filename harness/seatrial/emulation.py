@@ -48,7 +48,13 @@ class RunningEmulator(Protocol):
 
 
 class EmulatorSource(Protocol):
-    """Starts an emulator for the block; everything that it started ends with it."""
+    """Starts an emulator, and tells what of the cloud it has."""
 
-    def __call__(self, order: EmulatorOrder) -> AbstractContextManager[RunningEmulator]:
-        """Start it. Raises DeploymentError when it does not answer, UsageError when the order cannot be met."""
+    def run(self, order: EmulatorOrder) -> AbstractContextManager[RunningEmulator]:
+        """Run it for the block; everything that it started ends with it.
+
+        Raises DeploymentError when it does not answer, UsageError when the order cannot be met.
+        """
+
+    def describe(self) -> str:
+        """Return a page in Markdown: what is done, what is only kept, and what is absent."""

@@ -119,4 +119,4 @@ def choose_targets(expressions: list[str]) -> list[str]:
 
 def find_emulator(name: str) -> EmulatorSource:
     """Return what starts the emulator of that name."""
-    return cast("EmulatorSource", load(EMULATORS_GROUP, name, "emulator"))
+    return cast("EmulatorSource", load(EMULATORS_GROUP, name, "emulator")())

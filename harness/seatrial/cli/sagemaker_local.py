@@ -49,6 +49,9 @@ def sagemaker_local(
     env_file: Annotated[
         str, typer.Option(metavar="FILE", help="Write the lines to export there, readable by you only.")
     ] = "",
+    fidelity: Annotated[
+        bool, typer.Option("--fidelity", help="Print which operations are real, kept or absent, and end.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the lines to export.")] = False,
 ) -> None:
     """Run SageMaker on 127.0.0.1 until Ctrl-C: plain boto3 and the AWS CLI see what SageMaker would show them.
@@ -71,8 +74,12 @@ def sagemaker_local(
     from seatrial.emulation import EmulatorOrder
     from seatrial.load.limits import check_writable
     from seatrial.owner import Owner
+    from seatrial.registry import find_emulator
     from seatrial.trial.directory import new_run_id
 
+    if fidelity:
+        sys.stdout.write(find_emulator("sagemaker").describe())
+        return
     check_writable(env_file)
     programs = read_programs(program or ())
     name = model or ("none" if image or programs else "digits")
@@ -123,7 +130,7 @@ def _serve(order: EmulatorOrder, env_file: str, say: Progress) -> str:
     """Run the emulator until a signal; return how it ended when it did so by itself."""
     from seatrial.registry import find_emulator
 
-    with find_emulator("sagemaker")(order) as running:
+    with find_emulator("sagemaker").run(order) as running:
         asked_to_end = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: asked_to_end.set())

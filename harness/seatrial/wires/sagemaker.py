@@ -42,14 +42,20 @@ class SageMakerWire:
 
 
 def sign_request(
-    credentials: Credentials, url: str, headers: Mapping[str, str], body: bytes, *, method: str = "POST"
+    credentials: Credentials,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    method: str = "POST",
+    service: str = "sagemaker",
 ) -> Mapping[str, str]:
-    """Return the headers with a Signature Version 4 for service `sagemaker`; valid for five minutes."""
+    """Return the headers with a Signature Version 4; valid for five minutes."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials as Keys
 
     request = AWSRequest(method=method, url=url, data=body, headers=dict(headers))
     keys = Keys(credentials.access_key, credentials.secret_key, credentials.session_token or None)
-    SigV4Auth(keys, "sagemaker", credentials.region).add_auth(request)
+    SigV4Auth(keys, service, credentials.region).add_auth(request)
     return dict(request.headers.items())
