@@ -49,6 +49,11 @@ OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ),
     ("keep", "keep", {"action": "store_const", "const": True, "help": "keep the kind cluster for the next trial"}),
     ("kube-context", "kube_context", {"metavar": "C", "help": "use this cluster instead of a kind cluster"}),
+    (
+        "sagemaker-live",
+        "targets.sagemaker.live",
+        {"action": "store_const", "const": True, "help": "SageMaker in your own account, which costs"},
+    ),
     ("seed", "seed", {"type": int, "help": "of everything random"}),
 )
 

@@ -55,6 +55,13 @@ def run(  # noqa: PLR0917 - each is an option, given by name
     kube_context: Annotated[
         str | None, typer.Option(help="Use this cluster instead of a kind cluster of our own.")
     ] = None,
+    sagemaker_live: Annotated[
+        bool,
+        typer.Option(
+            "--sagemaker-live",
+            help="SageMaker in your own account, which costs; --set targets.sagemaker.role_arn=… and so on.",
+        ),
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
     last_failed: Annotated[
         bool,
@@ -85,6 +92,7 @@ def run(  # noqa: PLR0917 - each is an option, given by name
         "require": True if require or runs_in_ci(os.environ) else None,
         "keep": keep or None,
         "kube_context": kube_context,
+        "targets.sagemaker.live": sagemaker_live or None,
         "seed": seed,
         "serial": serial or None,
     }
