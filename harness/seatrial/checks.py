@@ -64,6 +64,8 @@ class Check:
         covers: ids of seatrial's list whose question this check asks along with its own.
         answers: what it compares with.
         replaces: of a user's own check, the id of the one of seatrial's in whose place it is asked.
+        apart: it asks a deployment of its own (`seatrial_deploy`), and the one that all share only in its turn (`seatrial_turn`):
+            so it is asked in another thread, beside other checks.
     """
 
     id: str
@@ -78,6 +80,7 @@ class Check:
     covers: frozenset[str] = frozenset()
     answers: Answers = "learned"
     replaces: str = ""
+    apart: bool = False
 
     def say_missing(self, golden: str) -> str:
         """Return why a model whose golden answers are these (`Manifest.golden`) does not do for it; empty when it does."""
@@ -194,6 +197,7 @@ def check(
     covers: frozenset[str] | set[str] = frozenset(),
     answers: Answers = "learned",
     replaces: str = "",
+    apart: bool = False,
 ) -> Callable[[Function], Function]:
     """Mark a test function as a check; the plug-in records its outcome for the target it ran on.
 
@@ -216,6 +220,7 @@ def check(
         covers=frozenset(covers),
         answers=answers,
         replaces=replaces,
+        apart=apart,
     )
     mark: Callable[[Function], Function] = getattr(pytest.mark, MARKER)(known)
     return mark

@@ -9,14 +9,11 @@ import pytest
 
 from seatrial.checks import Check, NotRunError, UnsupportedError
 from seatrial.load.host_lock import announce_holder
-from seatrial.pytest_items import find_check, name_target
+from seatrial.pytest_items import find_check, measures, name_target
 from seatrial.registry import find_wire
 
 if TYPE_CHECKING:
     from seatrial.pytest_session import TrialSession
-
-# Fixtures that take a timed window themselves.
-_MEASURING = frozenset({"seatrial_load", "seatrial_capacity", "seatrial_floor"})
 
 
 class Asking:
@@ -55,12 +52,11 @@ class Asking:
         if check is not None and check.wires and deployment is not None:
             # Some deployments tell their wire only when they are there.
             _require_wire(check, name_target(item), deployment.endpoint.wire)
-        measures = not _MEASURING.isdisjoint(getattr(item, "fixturenames", ()))
         try:
-            trial = self._session.begun
-            if trial is None or not name_target(item) or measures:
+            trial, target = self._session.begun, name_target(item)
+            if trial is None or not target or measures(item):
                 return (yield)
-            with trial.lock.disturb(self._session.say), announce_holder():
+            with trial.lock.disturb(self._session.say), announce_holder(), trial.turns.take(target):
                 return (yield)
         except UnsupportedError as error:
             pytest.skip(str(error))

@@ -9,6 +9,9 @@ import pytest
 from seatrial.checks import MARKER, Check
 from seatrial.suite_checks import is_of_suites
 
+# Fixtures that take a timed window themselves.
+_MEASURING = frozenset({"seatrial_load", "seatrial_capacity", "seatrial_floor"})
+
 
 def find_check(item: Any) -> Check | None:
     """Return the check that a test is marked as; None for a user's own test without a mark."""
@@ -30,6 +33,11 @@ def tell_check(item: Any) -> Check:
     name = getattr(item, "originalname", None) or item.name
     about = (getattr(item.obj, "__doc__", None) or name).strip().splitlines()[0] if hasattr(item, "obj") else name
     return Check(id=name, title=about, level="MUST", sentence=about, source=item.nodeid.partition("[")[0])
+
+
+def measures(item: Any) -> bool:
+    """Whether a test takes a timed window, in which nothing else is asked."""
+    return not _MEASURING.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def is_ours(item: Any) -> bool:

@@ -21,6 +21,7 @@ from seatrial.checks import NotRunError
 from seatrial.errors import SeatrialError, UnmetRequirementError, UsageError
 from seatrial.expectations import Expectation
 from seatrial.plugin import OPTIONS
+from seatrial.pytest_apart import Apart
 from seatrial.pytest_asking import Asking
 from seatrial.pytest_collecting import Collecting
 from seatrial.pytest_distributing import ALL, TOKEN, Distributing
@@ -51,7 +52,13 @@ def register_session(config: pytest.Config, name: str) -> TrialSession:
     session = TrialSession(config)
     plugins = config.pluginmanager
     plugins.register(session, name)
-    parts = (Collecting(session), Asking(session), Recording(session, config), Distributing(session))
+    parts = (
+        Collecting(session),
+        Asking(session),
+        Apart(session, config),
+        Recording(session, config),
+        Distributing(session),
+    )
     for part in parts:
         plugins.register(part, f"{name}-{type(part).__name__.lower()}")
     return session

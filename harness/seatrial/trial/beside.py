@@ -37,12 +37,13 @@ def deploy_beside(trial: Trial, name: str, model: ModelDirectory) -> Iterator[De
             ready_timeout_s=min(READY_TIMEOUT_S, berth.context.ready_timeout_s),
         )
         deployment = berth.target.deploy(model, context)
-        try:
-            deployment.wait_ready(context.ready_timeout_s)
-            yield deployment
-        except Exception as error:
-            if told := tell_log(deployment, claims_logs="logs" in claim_capabilities(berth.target, context.settings)):
-                error.add_note(told)
-            raise
-        finally:
-            deployment.undeploy()
+        with trial.further.keep(deployment):
+            try:
+                deployment.wait_ready(context.ready_timeout_s)
+                yield deployment
+            except Exception as error:
+                if told := tell_log(
+                    deployment, claims_logs="logs" in claim_capabilities(berth.target, context.settings)
+                ):
+                    error.add_note(told)
+                raise

@@ -24,8 +24,10 @@ from seatrial.target import DeployContext, Progress
 from seatrial.trial.directory import TrialDirectory, encode_record, new_run_id
 from seatrial.trial.equality import compare_targets
 from seatrial.trial.fleet import Berth, Fleet
+from seatrial.trial.further import Further
 from seatrial.trial.hiding import hide_in_record
 from seatrial.trial.report import finish_run
+from seatrial.trial.turns import Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,8 @@ class Trial:
         fleet: the deployments.
         model_record: which model is on trial.
         lock: keeps this machine at rest while something is timed.
+        turns: who of several checks that are asked at the same time asks a deployment that they share.
+        further: deployments that checks have besides those of the fleet.
         lacking: unmet requirements by target; a target in it is not deployed.
     """
 
@@ -74,6 +78,8 @@ class Trial:
         secrets = [secret for name in choice.targets for secret in self._find_secrets(name)]
         self.record: Callable[[Record], None] = lambda each: record(hide_in_record(each, secrets))
         self.lock = HostLock()
+        self.turns = Turns()
+        self.further = Further()
         self._ownership = ownership
         self._progress: Progress = lambda line: progress(hide(line, secrets))
         self.lacking = {name: self._list_lacking(name) for name in choice.targets}
@@ -166,10 +172,12 @@ class Trial:
     def open_directory(self, prefix: str) -> Iterator[Path]:
         """Own a directory during the block."""
         path = self._ownership.directory(prefix)
+        self._temporary_dirs.append(path)
         try:
             yield path
         finally:
             self._ownership.remove_directory(path)
+            self._temporary_dirs.remove(path)
 
     def record_lacking(self) -> None:
         """Record what each target lacks."""
@@ -183,6 +191,7 @@ class Trial:
 
     def take_down(self) -> None:
         """Take every deployment down and remove what it worked in."""
+        self.further.close()
         self.fleet.close()
         for path in self._temporary_dirs:
             with contextlib.suppress(SeatrialError):  # the reaper has another try, and says what it found

@@ -17,6 +17,8 @@ from seatrial_suites.conformance.asking import have_same_inputs
 
 Deploy = Callable[[ModelDirectory], AbstractContextManager[Deployment]]
 """What the fixture `seatrial_deploy` gives."""
+Turn = Callable[[], AbstractContextManager[None]]
+"""What the fixture `seatrial_turn` gives."""
 REASON = "seatrial made this version fail as it loads"
 """What a model says that does not load."""
 _MODULE = "seatrial_altered"

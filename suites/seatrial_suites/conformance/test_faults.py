@@ -15,7 +15,7 @@ from seatrial.model import ModelDirectory
 from seatrial.plugin import find_session
 from seatrial.target import Deployment
 from seatrial.wire import Answer, Refusal, RefusalKind
-from seatrial_suites.conformance.altered import Deploy
+from seatrial_suites.conformance.altered import Deploy, Turn
 from seatrial_suites.conformance.asking import PART_E
 from seatrial_suites.conformance.damage import Damaged, list_damaged
 from seatrial_suites.conformance.refusing import Outcome, ask_whole, describe, is_right_answer, say_after
@@ -35,11 +35,13 @@ PATIENCE_S = 0.5
     sentence="A model whose artifact is cut off or lacks a file does not get ready, the reason names the file, and what is "
     "deployed besides serves on.",
     source=f"{PART_E}, F05",
+    apart=True,
 )
 def test_damaged_model(
     request: pytest.FixtureRequest,
     seatrial_deployment: Deployment,
     seatrial_deploy: Deploy,
+    seatrial_turn: Turn,
     seatrial_facts: dict[str, Any],
     tmp_path: Path,
 ) -> None:
@@ -52,7 +54,7 @@ def test_damaged_model(
     findings = Findings()
     for each in damaged if at_night else damaged[:1]:
         findings.judge(each.what, _deploy_damaged(seatrial_deploy, each))
-    with Client(seatrial_deployment.endpoint, model.manifest) as client:
+    with seatrial_turn(), Client(seatrial_deployment.endpoint, model.manifest) as client:
         findings.judge("the one that serves", say_after(client, model))
     findings.conclude(seatrial_facts)
 

@@ -18,7 +18,7 @@ from seatrial.model import Case, ModelDirectory
 from seatrial.target import Deployment
 from seatrial.wire import Answer, Refusal, RefusalKind
 from seatrial_suites.conformance import lives
-from seatrial_suites.conformance.altered import Deploy, copy_greedy
+from seatrial_suites.conformance.altered import Deploy, Turn, copy_greedy
 from seatrial_suites.conformance.asking import PART_E, NoAnswer, ask_cases, describe_wrong, have_same_inputs
 from seatrial_suites.conformance.claims import read_claims
 from seatrial_suites.conformance.histories import describe_requests, find_failed, find_wrong, require_none
@@ -49,11 +49,13 @@ _LEAST_TIMEOUT_S = 1.0
     "technology heals, every golden case is answered right, and what is deployed besides answers right all the while.",
     source=f"{PART_E}, F03; Kubernetes documentation, Assign Memory Resources to Containers and Pods; Docker documentation, "
     "Resource constraints",
+    apart=True,
 )
 def test_over_memory_limit(
     request: pytest.FixtureRequest,
     seatrial_deployment: Deployment,
     seatrial_deploy: Deploy,
+    seatrial_turn: Turn,
     seatrial_target: str,
     seatrial_history: KeepHistory,
     seatrial_facts: dict[str, Any],
@@ -61,7 +63,8 @@ def test_over_memory_limit(
 ) -> None:
     """Who is asked is a copy of the model, deployed besides. It may die of it, or refuse and live on: both keep the limit."""
     model = seatrial_deployment.model
-    limit_bytes, case = find_limit(seatrial_deployment), find_case(model)
+    with seatrial_turn():
+        limit_bytes, case = find_limit(seatrial_deployment), find_case(model)
     asked_bytes = round(TIMES_LIMIT * limit_bytes)
     require_room(asked_bytes)
     heals = "self-heal" in read_claims(request, seatrial_target)
@@ -70,7 +73,7 @@ def test_over_memory_limit(
     with seatrial_deploy(greedy) as deployment:
         _require_alike(deployment, limit_bytes)
         starts = lives.StartLines(deployment) if heals else None
-        with Traffic(seatrial_deployment, clients=_CLIENTS, pace_s=_PACE_S) as traffic:
+        with seatrial_turn(), Traffic(seatrial_deployment, clients=_CLIENTS, pace_s=_PACE_S) as traffic:
             traffic.wait_answered()
             asked_s = traffic.mark("asked for too much")
             outcome = ask_for_too_much(deployment, model, case)

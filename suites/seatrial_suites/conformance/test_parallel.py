@@ -14,7 +14,7 @@ from seatrial.checks import Findings, check
 from seatrial.model import Case
 from seatrial.target import DeclaresConcurrency, Deployment, find_endpoint
 from seatrial_suites.conformance import logs
-from seatrial_suites.conformance.altered import Deploy, copy_at_work
+from seatrial_suites.conformance.altered import Deploy, Turn, copy_at_work
 from seatrial_suites.conformance.asking import PART_E
 from seatrial_suites.conformance.at_work import name_machine
 from seatrial_suites.conformance.crowd import list_right_alone
@@ -43,16 +43,22 @@ _POLL_S = 0.1
     "declared at some moment, on more at none, and answers each right, or says that it has too much to do.",
     source=f"{PART_E}, N02; Gradio documentation, Queuing, and max_threads of Blocks.launch; Python documentation, "
     "asyncio.to_thread and ThreadPoolExecutor, for MLflow; the reference server's option --threads",
+    apart=True,
 )
 def test_declared_concurrency(
-    seatrial_deployment: Deployment, seatrial_deploy: Deploy, seatrial_facts: dict[str, Any], tmp_path: Path
+    seatrial_deployment: Deployment,
+    seatrial_deploy: Deploy,
+    seatrial_turn: Turn,
+    seatrial_facts: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     """A copy of the model tells in the log when it is at work. The wire that lets in most comes first: it fills the copy."""
     model, findings = seatrial_deployment.model, Findings()
     assert isinstance(seatrial_deployment, DeclaresConcurrency), "it claims concurrency, and does not declare any"
     declared = seatrial_deployment.declare_concurrency()
     assert declared, "it claims concurrency, and declares none by any wire"
-    cases = list_right_alone(seatrial_deployment, model.cases[:_CASES])
+    with seatrial_turn():
+        cases = list_right_alone(seatrial_deployment, model.cases[:_CASES])
     assert cases, "asked alone, no golden case is answered right"
     copy = copy_at_work(
         model, tmp_path / "at-work", expected=max(declared.values()), patience_s=PATIENCE_S, hold_s=HOLD_S

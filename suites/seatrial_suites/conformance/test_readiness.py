@@ -41,6 +41,7 @@ _PACE_S = 0.01
     sentence="A model that takes seconds to load is not said to be ready before it is loaded: the first question asked from then "
     "on, at once and once, is answered right.",
     source=f"{PART_E}, C01; Kubernetes documentation, Liveness, Readiness, and Startup Probes",
+    apart=True,
 )
 def test_ready_means_loaded(
     seatrial_model: ModelDirectory, seatrial_deploy: Deploy, seatrial_facts: dict[str, Any], tmp_path: Path

@@ -1,0 +1,213 @@
+"""Checks that are asked apart: at the same time as others of their target, and told like any other. Sessions of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seatrial.records import CheckRecord, decode_run
+
+HEAD = """
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from seatrial.checks import UnsupportedError, check
+
+PATIENCE_S = 20.0
+
+def ask(id, apart=False, **more):
+    return check(id, id, sentence="it is.", source="here", apart=apart, **more)
+
+def wait_for(name):
+    path, until_s = Path(name), time.monotonic() + PATIENCE_S
+    while not path.exists():
+        assert time.monotonic() < until_s, f"nobody made {name}: nothing else was asked meanwhile"
+        time.sleep(0.01)
+"""
+# The main thread's waits for the other's, and the other's for the main thread's: neither ends unless both are asked at once.
+AT_ONCE = """
+@ask("MINE1")
+def test_main(seatrial_deployment, seatrial_facts):
+    Path("main").touch()
+    wait_for("apart")
+    seatrial_facts["thread"] = threading.current_thread().name
+
+@ask("MINE2", apart=True)
+def test_apart(seatrial_deploy, seatrial_model, seatrial_facts, tmp_path):
+    wait_for("main")
+    (tmp_path / "kept").write_text("there")
+    with seatrial_deploy(seatrial_model) as deployment:
+        seatrial_facts["model"] = deployment.model.name
+    Path("apart").touch()
+    assert (tmp_path / "kept").read_text() == "there"
+    seatrial_facts["thread"] = threading.current_thread().name
+"""
+OUTCOMES = """
+@ask("MINE1", apart=True)
+def test_fails(seatrial_deploy):
+    raise AssertionError("it does not hold")
+
+@ask("MINE2", apart=True)
+def test_breaks(seatrial_deploy):
+    raise KeyError("broken")
+
+@ask("MINE3", apart=True)
+def test_skips(seatrial_deploy):
+    pytest.skip("not claimed")
+
+@ask("MINE4", apart=True)
+def test_unsupported(seatrial_deploy):
+    raise UnsupportedError("not here")
+
+@ask("MINE5", apart=True, needs={"self-heal"})
+def test_not_asked(seatrial_deploy):
+    raise AssertionError("it was asked")
+
+@ask("MINE6", apart=True)
+def test_passes(seatrial_deploy):
+    pass
+"""
+TURNS = """
+@ask("MINE1", apart=True)
+def test_apart(seatrial_deployment, seatrial_turn):
+    wait_for("begun")
+    with seatrial_turn():
+        assert not Path("disturbed").exists(), "it was asked while another check disturbed it"
+    Path("had-its-turn").touch()
+
+@ask("MINE2")
+def test_disturbs(seatrial_deployment, seatrial_turn):
+    Path("disturbed").touch()
+    Path("begun").touch()
+    with seatrial_turn():
+        time.sleep(0.3)
+    Path("disturbed").unlink()
+
+@ask("MINE3")
+def test_next(seatrial_deployment):
+    assert Path("had-its-turn").exists(), "who waits for a turn gets it before the next check"
+"""
+IN_TURN = """
+@pytest.fixture
+def mine():
+    yield "mine"
+
+@ask("MINE1", apart=True)
+def test_with_a_fixture(seatrial_deployment, seatrial_facts, mine):
+    seatrial_facts["thread"] = threading.current_thread().name
+
+@pytest.mark.xfail(reason="known")
+@ask("MINE2", apart=True)
+def test_with_a_mark(seatrial_deployment, seatrial_facts):
+    seatrial_facts["thread"] = threading.current_thread().name
+    raise AssertionError("as known")
+
+@ask("MINE3", apart=True)
+def test_plain(seatrial_deployment, seatrial_facts):
+    seatrial_facts["thread"] = threading.current_thread().name
+"""
+ENDLESS = """
+@ask("MINE1", apart=True)
+def test_never_ends(seatrial_deploy, seatrial_model):
+    with seatrial_deploy(seatrial_model):
+        Path("deployed").touch()
+        time.sleep(600)
+
+@ask("MINE2")
+def test_main(seatrial_deployment):
+    wait_for("deployed")
+    raise KeyboardInterrupt
+"""
+
+
+def run_trial(
+    directory: Path, asks: str, *arguments: str, code: int = 0
+) -> tuple[str, dict[str, CheckRecord], Sequence[Any]]:
+    (directory / "test_asks.py").write_text(HEAD + asks)
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "--target", "inprocess"]
+    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
+    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
+    done = subprocess.run([*argv, *arguments], cwd=directory, env=env, capture_output=True, text=True, timeout=170)
+    assert done.returncode == code, done.stdout + done.stderr
+    (path,) = (directory / "seatrial-results").glob("*/run.json")
+    run = decode_run(path.read_bytes())
+    return done.stdout, {check.id: check for check in run.targets["inprocess"].checks}, run.leftovers
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_two_are_asked_at_the_same_time(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    text, checks, leftovers = run_trial(tmp_path, AT_ONCE, *workers)
+
+    assert "2 passed" in text
+    assert {check.id: check.status for check in checks.values()} == {"MINE1": "pass", "MINE2": "pass"}
+    assert checks["MINE1"].facts["thread"] == "MainThread"
+    assert checks["MINE2"].facts["thread"].startswith("apart-")
+    assert checks["MINE2"].facts["model"] == "nonce"
+    assert not leftovers
+
+
+def test_one_after_another_when_told_so(tmp_path: Path) -> None:
+    (tmp_path / "main").touch()
+    (tmp_path / "apart").touch()
+    (tmp_path / "pyproject.toml").write_text("[tool.seatrial]\nserial = true\n")
+
+    _, checks, _ = run_trial(tmp_path, AT_ONCE)
+
+    assert checks["MINE2"].facts["thread"] == "MainThread"
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_outcomes_are_told_as_any_other(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    text, checks, _ = run_trial(tmp_path, OUTCOMES, *workers, code=1)
+
+    assert {name: check.status for name, check in checks.items()} == {
+        "MINE1": "fail",
+        "MINE2": "error",
+        "MINE3": "unsupported",
+        "MINE4": "unsupported",
+        "MINE5": "unsupported",
+        "MINE6": "pass",
+    }
+    assert checks["MINE1"].message.startswith("it does not hold\nthe last lines of its log:")
+    assert "2 failed, 1 passed, 3 skipped" in text
+    (junit,) = tmp_path.glob("seatrial-results/*/junit.xml")
+    assert "it does not hold" in junit.read_text()
+
+
+def test_a_shared_deployment_is_asked_by_one_at_a_time(tmp_path: Path) -> None:
+    _, checks, _ = run_trial(tmp_path, TURNS)
+
+    assert [check.status for check in checks.values()] == ["pass"] * 3, checks
+    assert checks["MINE1"].facts["waited_for_turn_s"] > 0.1
+
+
+def test_what_others_have_a_say_in_is_asked_in_its_turn(tmp_path: Path) -> None:
+    _, checks, _ = run_trial(tmp_path, IN_TURN)
+
+    assert checks["MINE1"].facts["thread"] == "MainThread"
+    assert checks["MINE2"].facts["thread"] == "MainThread"
+    assert checks["MINE2"].status == "expected-failure"
+    assert checks["MINE3"].facts["thread"].startswith("apart-")
+
+
+@pytest.mark.parametrize(
+    ("ending", "arguments", "code"),
+    [("KeyboardInterrupt", (), 2), ("AssertionError('mine')", ("-x",), 1)],
+    ids=["interrupted", "first-failure"],
+)
+def test_whoever_breaks_off_does_not_wait_and_nothing_is_left(
+    tmp_path: Path, ending: str, arguments: tuple[str, ...], code: int
+) -> None:
+    _, checks, leftovers = run_trial(tmp_path, ENDLESS.replace("KeyboardInterrupt", ending), *arguments, code=code)
+
+    assert "MINE1" not in checks
+    assert not leftovers
