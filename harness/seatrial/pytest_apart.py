@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from seatrial.checks import UnsupportedError
+from seatrial.load.host_lock import announce_holder
 from seatrial.pytest_distributing import telling_of
 from seatrial.pytest_items import find_check, measures, name_target
 from seatrial.trial.lanes import Lanes
@@ -41,6 +42,8 @@ _HOLD_NOTHING = frozenset(
 )
 # Marks by which somebody else says how a test is run, or what comes of it.
 _OTHERS_SAY = frozenset({"flaky", "timeout", "xfail"})
+# --pdb, --trace, --setup-show, and --reruns of pytest-rerunfailures.
+_OPTIONS_OF_OTHERS = ("usepdb", "trace", "setupshow", "reruns")
 
 
 class Apart:
@@ -86,12 +89,12 @@ class Apart:
             self._wait(name_target(item))
 
     def _is_apart(self, item: pytest.Item) -> bool:
-        check, option = find_check(item), self._option
+        check = find_check(item)
         return (
             check is not None
             and check.apart
             and not self._session.settings.general.serial
-            and not (option.usepdb or option.setupshow)
+            and not any(getattr(self._option, name, None) for name in _OPTIONS_OF_OTHERS)
             and _HOLD_NOTHING.issuperset(getattr(item, "fixturenames", ()))
             and _OTHERS_SAY.isdisjoint(mark.name for mark in item.iter_markers())
         )
@@ -124,7 +127,7 @@ class Apart:
                     pytest.skip(str(error))
 
         def call_while_nobody_measures() -> pytest.CallInfo[None]:
-            with trial.lock.disturb(self._session.say):
+            with trial.lock.disturb(self._session.say), announce_holder():
                 return pytest.CallInfo.from_call(call, "call")
 
         return call_while_nobody_measures

@@ -69,7 +69,9 @@ def run(  # noqa: PLR0917 - each is an option, given by name
             "--last-failed", help="Ask again just what failed when it was last asked, in the trials in --out."
         ),
     ] = False,
-    serial: Annotated[bool, typer.Option("--serial", help="Bring targets up, and ask checks, one after another.")] = False,
+    serial: Annotated[
+        bool, typer.Option("--serial", help="Bring targets up, and ask checks, one after another.")
+    ] = False,
     set_: Assignments = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the summary.")] = False,
 ) -> None:

@@ -126,18 +126,38 @@ class HostLock:
             os.close(file)
 
 
+class _Holders:
+    """How many tests of this process say so at the moment, and what the environment said before the first."""
+
+    def __init__(self) -> None:
+        self.guard = threading.Lock()
+        self.count = 0
+        self.before: str | None = None
+
+
+_HOLDERS: Final = _Holders()
+
+
 @contextlib.contextmanager
 def announce_holder() -> Iterator[None]:
-    """Let what is started during the block know that this process keeps others from measuring until the block's end."""
-    before = os.environ.get(HELD_BY)
-    os.environ[HELD_BY] = str(os.getpid())
+    """Let what is started during the block know that this process keeps others from measuring until the block's end.
+
+    Blocks of several threads may overlap.
+    """
+    with _HOLDERS.guard:
+        if not _HOLDERS.count:
+            _HOLDERS.before = os.environ.get(HELD_BY)
+            os.environ[HELD_BY] = str(os.getpid())
+        _HOLDERS.count += 1
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[HELD_BY]
-        else:
-            os.environ[HELD_BY] = before
+        with _HOLDERS.guard:
+            _HOLDERS.count -= 1
+            if not _HOLDERS.count and _HOLDERS.before is None:
+                del os.environ[HELD_BY]
+            elif not _HOLDERS.count:
+                os.environ[HELD_BY] = str(_HOLDERS.before)
 
 
 def _refuse_within_a_test() -> None:

@@ -197,6 +197,18 @@ def test_a_holder_within_another_is_forgotten_with_its_block(monkeypatch: pytest
     assert HELD_BY not in os.environ
 
 
+@pytest.mark.parametrize("before", ["", "1"])
+def test_holders_of_two_threads_may_overlap_in_any_order(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HELD_BY, before)
+    first, second = announce_holder(), announce_holder()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert os.environ[HELD_BY] == str(os.getpid()), "the second still holds"
+    second.__exit__(None, None, None)
+    assert os.environ[HELD_BY] == before
+
+
 def enter(lock: HostLock) -> None:
     with lock.disturb():
         pass
