@@ -50,7 +50,7 @@ def sagemaker_local(
         bool,
         typer.Option(
             "--refuse-config-in-use",
-            help="Refuse DeleteEndpointConfig of what a live endpoint uses; AWS's reference forbids it, Amazon's service does it.",
+            help="Refuse DeleteEndpointConfig of what a live endpoint uses: the API reference forbids it, the service does it.",
         ),
     ] = False,
     env_file: Annotated[
