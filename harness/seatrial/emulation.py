@@ -22,6 +22,8 @@ class EmulatorOrder:
         programs: argv by image, in which `{model}` and `{port}` are filled in: run as processes where no containers are.
         host: what runs behind an endpoint.
         port: of 127.0.0.1; 0 takes a free one.
+        refuse_config_in_use: hold a client to the rule that what an endpoint is made from is not deleted while it serves,
+            where the cloud only asks for it.
     """
 
     context: DeployContext
@@ -30,6 +32,7 @@ class EmulatorOrder:
     programs: Mapping[str, Sequence[str]]
     host: Literal["auto", "container", "process"] = "auto"
     port: int = 0
+    refuse_config_in_use: bool = False
 
 
 class RunningEmulator(Protocol):

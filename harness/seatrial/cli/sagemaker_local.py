@@ -46,6 +46,13 @@ def sagemaker_local(
         Literal["auto", "container", "process"], typer.Option(help="What runs behind an endpoint.")
     ] = "auto",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")] = 0,
+    refuse_config_in_use: Annotated[
+        bool,
+        typer.Option(
+            "--refuse-config-in-use",
+            help="Refuse DeleteEndpointConfig of what a live endpoint uses: the API reference forbids it, the service does it.",
+        ),
+    ] = False,
     env_file: Annotated[
         str, typer.Option(metavar="FILE", help="Write the lines to export there, readable by you only.")
     ] = "",
@@ -95,6 +102,7 @@ def sagemaker_local(
                 programs=programs,
                 host=host,
                 port=port,
+                refuse_config_in_use=refuse_config_in_use,
             )
             end = _serve(order, env_file, say)
     except KeyboardInterrupt:
