@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import runpy
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +25,10 @@ from seatrial.load.samples import Outcome
 from seatrial.load.schedules import make_schedule
 
 Serve = Callable[..., int]
-BOUND_BYTES = 64
-STATUSES = (b"200 OK", b"404 Not Found", b"204 No Content", b"503 Busy")
-FRAMINGS = ("length", "chunked", "until-close", "interim", "closing")
+SCRIPTING = runpy.run_path(str(Path(__file__).with_name("scripting.py")))
+make_response, AFTER, BOUND_BYTES, FRAMINGS, STATUSES = (
+    SCRIPTING[name] for name in ("make_response", "AFTER", "BOUND_BYTES", "FRAMINGS", "STATUSES")
+)
 End = tuple[Outcome, int, bytes, str, bool]
 
 
@@ -65,21 +67,6 @@ class Wire(asyncio.Transport):
         self.aborted = True
 
 
-def make_response(status: bytes, framing: str, body: bytes) -> bytes:
-    head = b"HTTP/1.1 " + status + b"\r\nContent-Type: text/plain\r\n"
-    if status.startswith(b"204"):
-        return head + b"\r\n"
-    length = b"Content-Length: %d\r\n" % len(body)
-    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
-    return {
-        "length": head + length + b"\r\n" + body,
-        "chunked": head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks,
-        "until-close": head + b"\r\n" + body,
-        "interim": b"HTTP/1.1 100 Continue\r\n\r\n" + head + length + b"\r\n" + body,
-        "closing": head + length + b"Connection: close\r\n\r\n" + body,
-    }[framing]
-
-
 def ask(connection: Connection, response: bytes, cuts: list[int]) -> None:
     """Send a request on a connection, and give it the response in pieces, or what of it there is, then the end."""
     connection.send(1, 0, 0, b"question")
@@ -99,7 +86,7 @@ responses = st.tuples(
         st.sampled_from(FRAMINGS),
         st.binary(max_size=BOUND_BYTES + 8),
     ),
-    st.sampled_from([b"", b"", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"x"]),
+    st.sampled_from(AFTER),
     st.lists(st.integers(0, 200), max_size=3),
     st.integers(0, 8).map(lambda drawn: drawn == 0),
 )

@@ -30,7 +30,8 @@ import msgspec
 import numpy as np
 
 from seatrial.load.pacer.closed_loop import ClosedLoop
-from seatrial.load.pacer.engine import SECOND_NS, TOLD
+from seatrial.load.pacer.connection import SECOND_NS
+from seatrial.load.pacer.engine import TOLD
 from seatrial.load.pacer.open_loop import OpenLoop
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import SCHEDULE_FILE, WARM_UP_FILE, Done, Event, Failed, Plan, Progress, Ready
@@ -154,7 +155,7 @@ async def run(engine: OpenLoop | ClosedLoop, recorder: Recorder, start_ns: int, 
             exhausted=engine.exhausted,
             stopped=engine.stopped,
             reasked=engine.reasked,
-            doubled=engine.doubled,
+            doubled=engine.cases.doubled,
         )
     )
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from seatrial.load.pacer.connection import Connection, now_ns
 from seatrial.load.pacer.engine import Engine, wait_until_ns
+from seatrial.load.pacer.handover import EXISTS, Handover
+from seatrial.load.pacer.one_step_connection import OneStepConnection
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import Plan
 from seatrial.load.samples import Outcome
@@ -21,6 +24,7 @@ class ClosedLoop(Engine):
         super().__init__(plan, recorder)
         self._ready: list[Connection] = []
         self._count_asked = 0
+        self._handover: Handover | None = None
 
     @property
     def scheduled(self) -> int:
@@ -35,13 +39,24 @@ class ClosedLoop(Engine):
     async def run(self, start_ns: int) -> None:
         """Let the users ask until the window ends, drain."""
         self.begin(start_ns)
-        async with self.watched():
-            await asyncio.sleep(wait_until_ns(start_ns))
-            for connection in self._ready:
-                self._ask(connection, now_ns())
-            await self.wait_over()
-            await self.drain(now_ns())
-        self.censor()
+        with contextlib.ExitStack() as stack:
+            if EXISTS:
+                self._handover = stack.enter_context(contextlib.closing(Handover(self, self._recorder)))
+            async with self.watched():
+                await asyncio.sleep(wait_until_ns(start_ns))
+                for connection in self._ready:
+                    self._ask(connection, now_ns())
+                await self.wait_over()
+                await self.drain(now_ns())
+            self.censor()
+
+    def note_handed_over(self, count: int) -> None:
+        """Count requests that were answered and followed by the next one at once: the gauge saw no gap."""
+        if count:
+            self._failures_in_a_row = 0
+        self._count_asked += count
+        self.sent += count
+        self.ended += count
 
     def free(self, connection: Connection, at_ns: int) -> None:
         """Its user thinks, and asks again."""
@@ -52,8 +67,16 @@ class ClosedLoop(Engine):
         elif connection.reusable:
             self._count_asked += 1
             self.send(connection, self._count_asked - 1, at_ns)
+            self._join_handover(connection)
         else:
             self._spawn(self._open_and_ask(at_ns))
+
+    def _join_handover(self, connection: Connection) -> None:
+        if self._handover is None or not isinstance(connection, OneStepConnection):
+            return
+        # Over TLS every request is left with the transport.
+        if connection.is_known and not connection.left_with_transport:
+            self._handover.join(connection)
 
     def _come_back(self, connection: Connection) -> None:
         now = now_ns()

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from seatrial.load.samples import NEVER, Outcome
 
+SECOND_NS = 1_000_000_000
 now_ns = time.monotonic_ns
 
 
@@ -36,6 +37,7 @@ class Connection(asyncio.Protocol):
         request: number of the request under way, -1 when there is none.
         body: of the response, once the request has ended; `body_bytes` counts what was read of it so far.
         carried: responses that came whole on it.
+        descriptor: of the socket where bytes go as they are; -1 where there is none, as over TLS, or none any more.
         connect_ns: how long it took to open; NEVER once that is recorded.
         lingering: its request ended before its response did, so that it is not free yet.
     """
@@ -46,9 +48,7 @@ class Connection(asyncio.Protocol):
     intended_ns: int
 
     __slots__ = (
-        "_descriptor",
         "_ended",
-        "_left_with_transport",
         "_max_body_bytes",
         "_parts",
         "body",
@@ -57,9 +57,11 @@ class Connection(asyncio.Protocol):
         "case",
         "connect_ns",
         "content_type",
+        "descriptor",
         "first_ns",
         "intended_ns",
         "last_ns",
+        "left_with_transport",
         "lingering",
         "number",
         "reasked",
@@ -75,9 +77,9 @@ class Connection(asyncio.Protocol):
         self._max_body_bytes = max_body_bytes
         self.number = number
         self.transport: asyncio.Transport | None = None
-        self._descriptor = -1
+        self.descriptor = -1
         # Once bytes had to be left with the transport it keeps the order: all that follow go through it.
-        self._left_with_transport = False
+        self.left_with_transport = False
         self.request = -1
         self.carried = 0
         self.connect_ns = NEVER
@@ -89,8 +91,8 @@ class Connection(asyncio.Protocol):
         """Keep the transport, and the socket's descriptor where bytes go out as they are."""
         self.transport = cast("asyncio.Transport", transport)
         socket = None if transport.get_extra_info("sslcontext") else transport.get_extra_info("socket")
-        self._descriptor = -1 if socket is None else socket.fileno()
-        self._left_with_transport = False
+        self.descriptor = -1 if socket is None else socket.fileno()
+        self.left_with_transport = False
 
     def send(self, request: int, case: int, intended_ns: int, data: bytes) -> None:
         """Send a request; nothing may be under way."""
@@ -117,7 +119,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End the request: whole when the response said that it ends with the connection, else cut off."""
         self.reusable = False
-        self._descriptor = -1
+        self.descriptor = -1
         if self.request >= 0:
             whole = error is None and self._ends_with_connection()
             self._end(self._judge() if whole else Outcome.TRUNCATED)
@@ -155,16 +157,21 @@ class Connection(asyncio.Protocol):
         """
         assert self.transport is not None
         written = 0
-        if self._descriptor >= 0 and not self._left_with_transport:
+        if self.descriptor >= 0 and not self.left_with_transport:
             try:
-                written = os.write(self._descriptor, data)
+                written = os.write(self.descriptor, data)
             except OSError:
                 # It would block, or is broken: the transport waits, or finds out the same.
                 written = 0
             if written == len(data):
                 return
-        self._left_with_transport = True
-        self.transport.write(data[written:])
+        self.leave_with_transport(data[written:])
+
+    def leave_with_transport(self, data: bytes) -> None:
+        """Have the transport write what the socket did not take."""
+        assert self.transport is not None
+        self.left_with_transport = True
+        self.transport.write(data)
 
     def _judge(self) -> Outcome:
         return Outcome.ANSWERED if self.status < 400 else Outcome.REFUSED

@@ -8,12 +8,12 @@ import errno
 import ssl
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 from seatrial.load.pacer.call_connection import CallConnection
-from seatrial.load.pacer.connection import Connection, now_ns
+from seatrial.load.pacer.cases import Cases
+from seatrial.load.pacer.connection import SECOND_NS, Connection, now_ns
 from seatrial.load.pacer.frame_connection import FrameConnection
 from seatrial.load.pacer.known_heads import KnownHeads
 from seatrial.load.pacer.one_step_connection import OneStepConnection
@@ -21,7 +21,6 @@ from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import Plan
 from seatrial.load.samples import NO_ANSWER, Outcome
 
-SECOND_NS = 1_000_000_000
 SWEEP_S = 0.05
 TICK_S = 0.1
 CONNECT_TIMEOUT_S = 10.0
@@ -35,7 +34,7 @@ class Engine(ABC):
     def __init__(self, plan: Plan, recorder: Recorder) -> None:
         self.plan = plan
         self.sent = self.ended = self.failed = 0
-        self.opened = self.reasked = self.doubled = 0
+        self.opened = self.reasked = 0
         self.exhausted = self.stopped = ""
         self.start_ns = self.window_begin_ns = self.window_end_ns = 0
         # Times of ends less times of sends, as the gauge reads them, cut to the window: requests in flight, summed over time.
@@ -48,11 +47,10 @@ class Engine(ABC):
         self._failures_in_a_row = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._tls = _make_tls(plan)
-        self._known_heads = KnownHeads()
+        self.known_heads = KnownHeads()
         self._over = asyncio.Event()
         self.requests = list(plan.requests)
-        self._idle_cases = deque(dict.fromkeys(plan.cases))
-        self._flying = [0] * len(plan.requests)
+        self.cases = Cases(plan.cases)
 
     @property
     def in_flight(self) -> int:
@@ -125,12 +123,7 @@ class Engine(ABC):
         It asks the case that was idle for longest: an answer that went to another request is told by its case. With more requests
         in flight than there are cases, one of them is asked twice at a time.
         """
-        if self._idle_cases:
-            case = self._idle_cases.popleft()
-        else:
-            case = self.plan.cases[request % len(self.plan.cases)]
-            self.doubled += 1
-        self._flying[case] += 1
+        case = self.cases.take(request)
         connection.send(request, case, intended_ns, self.requests[case])
         at_ns = connection.sent_ns
         self._area_ns -= at_ns if self.window_begin_ns <= at_ns < self.window_end_ns else self._clip(at_ns)
@@ -162,7 +155,7 @@ class Engine(ABC):
         self.ended += 1
         self._recorder.record(connection, outcome, answer, connection.intended_ns < self.window_begin_ns)
         connection.request = -1
-        self._give_case_back(connection.case)
+        self.cases.give_back(connection.case)
         if self.plan.reconnect:
             connection.reusable = False
         if connection.reusable:
@@ -205,8 +198,7 @@ class Engine(ABC):
 
     def fail_unsent(self, request: int, intended_ns: int, outcome: Outcome) -> None:
         """Record a request that got no connection."""
-        cases = self.plan.cases
-        case = cases[request % len(cases)]
+        case = self.cases.choose(request)
         self._recorder.record_unsent(case, intended_ns, now_ns(), outcome, intended_ns < self.window_begin_ns)
         self.ended += 1
         self._count_failure()
@@ -238,7 +230,7 @@ class Engine(ABC):
             connection = await self.open()
         except (OSError, TimeoutError) as error:
             self.note_connect_error(error)
-            self._give_case_back(case)
+            self.cases.give_back(case)
             self.fail_unsent(request, intended_ns, Outcome.UNCONNECTED)
             return
         connection.send(request, case, intended_ns, self.requests[case])
@@ -282,12 +274,7 @@ class Engine(ABC):
         if self.plan.follow_up is not None:
             return CallConnection(self, number, max_body_bytes=bound, follow_up=self.plan.follow_up)
         head_only = self.plan.requests[0].startswith(b"HEAD ")
-        return OneStepConnection(self, number, max_body_bytes=bound, known=self._known_heads, head_only=head_only)
-
-    def _give_case_back(self, case: int) -> None:
-        self._flying[case] -= 1
-        if not self._flying[case]:
-            self._idle_cases.append(case)
+        return OneStepConnection(self, number, max_body_bytes=bound, known=self.known_heads, head_only=head_only)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

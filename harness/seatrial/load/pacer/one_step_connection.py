@@ -7,11 +7,18 @@ from seatrial.load.pacer.http_connection import HttpConnection
 from seatrial.load.pacer.known_heads import KnownHead, KnownHeads
 from seatrial.load.samples import NEVER, Outcome
 
+_ANSWERED = Outcome.ANSWERED
+
 
 class OneStepConnection(HttpConnection):
-    """Ends a request with the last byte of its response."""
+    """Ends a request with the last byte of its response.
 
-    __slots__ = ("_fresh", "_known", "_left_bytes", "_only")
+    Attributes:
+        fresh: a request is under way, and nothing of its response was read.
+        is_known: the latest response was read at once, its head known and no refusal.
+    """
+
+    __slots__ = ("_known", "_left_bytes", "_only", "fresh", "is_known")
 
     def __init__(
         self, ended: Ended, number: int, *, max_body_bytes: int, known: KnownHeads, head_only: bool = False
@@ -21,14 +28,14 @@ class OneStepConnection(HttpConnection):
         self._only = b""
         # Of a body whose head is known.
         self._left_bytes = 0
-        self._fresh = False
+        self.fresh = self.is_known = False
         super().__init__(ended, number, max_body_bytes=max_body_bytes, head_only=head_only)
 
     def send(self, request: int, case: int, intended_ns: int, data: bytes) -> None:
         """Send a request; nothing may be under way."""
         if self.status:
             self._clear()
-        self._fresh = True
+        self.fresh = True
         self.first_ns = NEVER
         self.request = request
         self.case = case
@@ -38,10 +45,10 @@ class OneStepConnection(HttpConnection):
 
     def data_received(self, data: bytes) -> None:
         """Read the response."""
-        if not self._fresh:
+        if not self.fresh:
             self._read_on(data)
             return
-        self._fresh = False
+        self.fresh = False
         self.first_ns = at_ns = now_ns()
         heads = self._known
         head = heads.latest
@@ -57,15 +64,17 @@ class OneStepConnection(HttpConnection):
         self.body = data[len(head) :]
         self.last_ns = at_ns
         self.carried += 1
+        self.is_known = outcome is _ANSWERED
         self._ended.request_ended(self, outcome)
 
     def give_up(self, outcome: Outcome) -> None:
         """End the request that is under way without its response."""
-        self._fresh = False
+        self.fresh = False
         super().give_up(outcome)
 
     def _read_first(self, data: bytes, known: KnownHead | None) -> None:
         """Take the first bytes of a response whose head is not known, or whose body did not come with it."""
+        self.is_known = False
         self._expect_response()
         end = len(self._known.latest)
         if known is None or len(data) - end > known[1]:

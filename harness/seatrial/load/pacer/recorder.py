@@ -21,6 +21,8 @@ _PACK = struct.Struct("<5q4IH2B")
 # The two layouts are one.
 assert _PACK.size == SAMPLE.itemsize
 _RECORD_BYTES = _PACK.size
+_pack_into = _PACK.pack_into
+_ANSWERED = Outcome.ANSWERED
 _BUFFER_BYTES = _BLOCK * _RECORD_BYTES
 
 
@@ -38,7 +40,7 @@ class Recorder:
 
     def record(self, connection: Connection, outcome: Outcome, answer: int, warm_up: bool) -> None:
         """Append the record of the request that a connection carried."""
-        _PACK.pack_into(
+        _pack_into(
             self._buffer,
             self._filled,
             connection.intended_ns,
@@ -59,9 +61,33 @@ class Recorder:
         if self._filled == _BUFFER_BYTES:
             self.flush()
 
+    def record_whole(
+        self, connection: Connection, at_ns: int, status: int, body_bytes: int, answer: int, warm_up: bool
+    ) -> None:
+        """Append the record of a request whose answer was read at once, on a connection that carried others before."""
+        _pack_into(
+            self._buffer,
+            self._filled,
+            connection.intended_ns,
+            connection.sent_ns,
+            at_ns,
+            at_ns,
+            NEVER,
+            body_bytes,
+            connection.case,
+            answer,
+            connection.number,
+            status,
+            _ANSWERED,
+            warm_up,
+        )
+        self._filled += _RECORD_BYTES
+        if self._filled == _BUFFER_BYTES:
+            self.flush()
+
     def record_unsent(self, case: int, intended_ns: int, last_ns: int, outcome: Outcome, warm_up: bool) -> None:
         """Append the record of a request that never got onto a connection."""
-        _PACK.pack_into(
+        _pack_into(
             self._buffer,
             self._filled,
             *(intended_ns, NEVER, NEVER, last_ns, NEVER),

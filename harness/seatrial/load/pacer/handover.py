@@ -1,0 +1,129 @@
+"""The short way of a closed loop: an answer with a head that was there before, and the next request follows on its connection.
+
+A batch of them costs one call of epoll's; no callback, no handle and no transport is between the socket and the record. Linux has
+it; elsewhere all connections are read by their transports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from seatrial.load.pacer.connection import now_ns
+from seatrial.load.pacer.one_step_connection import OneStepConnection
+from seatrial.load.pacer.recorder import Recorder
+from seatrial.load.samples import Outcome
+
+if TYPE_CHECKING:
+    from seatrial.load.pacer.closed_loop import ClosedLoop
+
+EXISTS: Final = hasattr(select, "epoll")
+_BATCH: Final = 64
+# Timers and whatever else the loop has to do wait no longer than for this and a batch.
+_SLICE_NS: Final = 1_000_000
+_READ_BYTES: Final = 1 << 16
+_ANSWERED: Final = Outcome.ANSWERED
+
+
+class Handover:
+    """Reads connections in place of their transports.
+
+    A connection joins when its answer was read at once, its head known and no refusal. It leaves with the first that is otherwise
+    or comes after the window's end: that, and what follows, goes the way it has over any transport.
+    """
+
+    def __init__(self, engine: ClosedLoop, recorder: Recorder) -> None:
+        self._engine = engine
+        self._recorder = recorder
+        self._connections: dict[int, OneStepConnection] = {}
+        self._epoll = select.epoll()
+        self._loop = asyncio.get_running_loop()
+        # The loop's own poller tells when this one has something.
+        self._loop.add_reader(self._epoll.fileno(), self._take_turn)
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def join(self, connection: OneStepConnection) -> None:
+        """Read a connection from now on."""
+        assert connection.transport is not None
+        connection.transport.pause_reading()
+        self._connections[connection.descriptor] = connection
+        self._epoll.register(connection.descriptor, select.EPOLLIN)
+
+    def _take_turn(self) -> None:
+        until_ns = now_ns() + _SLICE_NS
+        while events := self._epoll.poll(0, _BATCH):
+            rest = iter(events)
+            while (leaving := self._hand_over(rest)) is not None:
+                self._leave(*leaving)
+            if now_ns() >= until_ns:
+                return
+
+    def _leave(self, connection: OneStepConnection, data: bytes) -> None:
+        """Have a connection's transport read it, after what was read already."""
+        self._epoll.unregister(connection.descriptor)
+        transport = connection.transport
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading()
+        if data:
+            connection.data_received(data)
+
+    def _hand_over(self, events: Iterator[tuple[int, int]]) -> tuple[OneStepConnection, bytes] | None:
+        """Record and send until a connection is to leave; return it, with what was read of it. None at the end of the events.
+
+        One function, and names that are bound once a batch: beside the kernel, a request costs the interpreter's own steps.
+        """
+        engine, known, read, write, now = self._engine, self._engine.known_heads, os.read, os.write, now_ns
+        connections, requests, pass_on = self._connections, engine.requests, engine.cases.pass_on
+        identify, record_whole = self._recorder.identify, self._recorder.record_whole
+        begin_ns, end_ns = engine.window_begin_ns, 0 if engine.stopped else engine.window_end_ns
+        head, (status, body_bytes, content_type, outcome) = known.latest, known.latest_known
+        head_bytes = len(head)
+        first = request = engine.scheduled
+        leaving: tuple[OneStepConnection, bytes] | None = None
+        for descriptor, _ in events:
+            connection = connections[descriptor]
+            try:
+                data = read(descriptor, _READ_BYTES)
+            except OSError:
+                # Its transport finds out: what was lost before the first byte is lost, however the connection ended.
+                leaving = connection, b""
+                break
+            at_ns = now()
+            if not connection.fresh or at_ns >= end_ns:
+                leaving = connection, data
+                break
+            if not data.startswith(head):
+                if known.look_up(data) is None:
+                    leaving = connection, data
+                    break
+                head, (status, body_bytes, content_type, outcome) = known.latest, known.latest_known
+                head_bytes = len(head)
+            if len(data) - head_bytes != body_bytes or outcome is not _ANSWERED:
+                leaving = connection, data
+                break
+            case = connection.case
+            answer = identify(case, status, data[head_bytes:], content_type)
+            record_whole(connection, at_ns, status, body_bytes, answer, connection.intended_ns < begin_ns)
+            connection.carried += 1
+            connection.request, connection.intended_ns = request, at_ns
+            connection.case = case = pass_on(case, request)
+            asked = requests[case]
+            request += 1
+            connection.sent_ns = now()
+            try:
+                written = write(descriptor, asked)
+            except OSError:
+                written = 0
+            if written != len(asked):
+                connection.leave_with_transport(asked[written:])
+                leaving = connection, b""
+                break
+        engine.note_handed_over(request - first)
+        return leaving
