@@ -265,10 +265,10 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, machine: Any) -
     out = tmp_path / "small"
     out.mkdir()
     # A page each for what begins the trial and for the two logs: the last two hold some records, but not all. With this seed
-    # `inprocess` is asked first.
+    # `inprocess` is asked first; deployments of checks that are asked beside others would have logs of their own.
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", str(out)], check=True)
     arguments = ("--target", "inprocess,local", "--profile", "standard", "--suite", "conformance", "--out", str(out))
-    arguments += ("--seed", "0")
+    arguments += ("--seed", "0", "--serial")
     try:
         with start_run(tmp_path, *arguments) as (run, lines, _):
             code = run.wait(timeout=60)
