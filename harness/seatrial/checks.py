@@ -64,8 +64,8 @@ class Check:
         covers: ids of seatrial's list whose question this check asks along with its own.
         answers: what it compares with.
         replaces: of a user's own check, the id of the one of seatrial's in whose place it is asked.
-        apart: it asks a deployment of its own (`seatrial_deploy`), and the one that all share only in its turn (`seatrial_turn`):
-            so it is asked in another thread, beside other checks.
+        apart: it asks a deployment of its own (`seatrial_deploy`), and the one that all share, of its model too, only in its turn
+            (`seatrial_turn`): so it is asked in another thread, beside other checks.
     """
 
     id: str

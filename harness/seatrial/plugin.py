@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -157,17 +156,7 @@ def seatrial_turn(
 
     A check that is not `apart` has its turn already. How long one waited is in its facts, for its duration has that too.
     """
-    turns = find_session(request.config).trial.turns
-
-    @contextlib.contextmanager
-    def take() -> Iterator[None]:
-        began_s = time.perf_counter()
-        with turns.take(seatrial_target):
-            waited_s = time.perf_counter() - began_s
-            seatrial_facts["waited_for_turn_s"] = seatrial_facts.get("waited_for_turn_s", 0.0) + waited_s
-            yield
-
-    return take
+    return functools.partial(find_session(request.config).trial.turns.take, seatrial_target, seatrial_facts)
 
 
 @pytest.fixture

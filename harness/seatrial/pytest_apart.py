@@ -1,4 +1,4 @@
-"""Asking apart: checks of deployments of their own are asked in other threads, while the others of their target are asked.
+"""Asking apart: checks of deployments of their own are asked in another thread, while the others of their target are asked.
 
 Such a test is set up and torn down in its turn, in the main thread, as pytest has it. Its call alone goes on beside the tests
 that follow, and pytest is told of all three phases when it has ended: at the latest before its target is taken down.
@@ -16,9 +16,10 @@ import pytest
 
 from seatrial.checks import UnsupportedError
 from seatrial.load.host_lock import announce_holder
+from seatrial.pytest_asking import require_wire_there
 from seatrial.pytest_distributing import telling_of
 from seatrial.pytest_items import find_check, measures, name_target
-from seatrial.trial.lanes import Lanes
+from seatrial.trial.lane import Lane
 
 if TYPE_CHECKING:
     from seatrial.pytest_session import TrialSession
@@ -40,6 +41,7 @@ _HOLD_NOTHING = frozenset(
         "seatrial_turn",
     }
 )
+_WHO_MAKES_THEM = frozenset({"_pytest", "seatrial"})
 # Marks by which somebody else says how a test is run, or what comes of it.
 _OTHERS_SAY = frozenset({"flaky", "timeout", "xfail"})
 # --pdb, --trace, --setup-show, and --reruns of pytest-rerunfailures.
@@ -53,7 +55,7 @@ class Apart:
         self._session = session
         self._option = config.option
         self._under_way: list[_UnderWay] = []
-        self._lanes = Lanes()
+        self._lane = Lane()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -65,7 +67,9 @@ class Apart:
     def pytest_runtestloop(self) -> Generator[None, Any, Any]:
         """Where the session is broken off, nobody waits: what has not ended then is taken down with the trial."""
         try:
-            return (yield)
+            result = yield
+            self._wait()
+            return result
         finally:
             self._report()
 
@@ -74,6 +78,9 @@ class Apart:
         if measures(item):
             self._wait()
         self._report()
+        if item.session.shouldfail or item.session.shouldstop:
+            # By what has just been told: nothing more is asked.
+            return True
         if not isinstance(item, pytest.Function) or not self._is_apart(item):
             return None
         self._begin(item, nextitem)
@@ -93,9 +100,14 @@ class Apart:
         return (
             check is not None
             and check.apart
+            # Before it is taken down is when the last of a target is told.
+            and bool(name_target(item))
             and not self._session.settings.general.serial
             and not any(getattr(self._option, name, None) for name in _OPTIONS_OF_OTHERS)
-            and _HOLD_NOTHING.issuperset(getattr(item, "fixturenames", ()))
+            # pytest-timeout, by its option, setting or variable: it ends what the main thread does.
+            and not getattr(item.config, "_env_timeout", None)
+            and not inspect.iscoroutinefunction(getattr(item, "obj", None))
+            and _holds_nothing(item)
             and _OTHERS_SAY.isdisjoint(mark.name for mark in item.iter_markers())
         )
 
@@ -103,7 +115,7 @@ class Apart:
         setup = pytest.CallInfo.from_call(lambda: item.ihook.pytest_runtest_setup(item=item), "setup", _LEAVING)
         under_way = _UnderWay(item)
         if under_way.tell(setup).passed:
-            under_way.call = self._lanes.submit(self._prepare(item))
+            under_way.call = self._lane.submit(self._prepare(item))
         self._under_way.append(under_way)
         if item.session.shouldfail or item.session.shouldstop:
             nextitem = None
@@ -115,22 +127,24 @@ class Apart:
     def _prepare(self, item: pytest.Function) -> Callable[[], pytest.CallInfo[None]]:
         """Return the call of a test that is set up, for another thread."""
         trial, function = self._session.trial, item.obj
-        arguments = {name: item.funcargs[name] for name in inspect.signature(function).parameters}
+        # A parameter with a default of its own is none of pytest's.
+        arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001
 
         def call() -> None:
+            require_wire_there(item)
             # pytest's own directory may go with the tear-down.
-            with trial.open_directory("seatrial-check-") as directory:
+            with (
+                trial.lock.disturb(self._session.say),
+                announce_holder(),
+                trial.open_directory("seatrial-check-") as directory,
+            ):
                 given = {"tmp_path": directory} if "tmp_path" in arguments else {}
                 try:
                     function(**arguments | given)
                 except UnsupportedError as error:
                     pytest.skip(str(error))
 
-        def call_while_nobody_measures() -> pytest.CallInfo[None]:
-            with trial.lock.disturb(self._session.say), announce_holder():
-                return pytest.CallInfo.from_call(call, "call")
-
-        return call_while_nobody_measures
+        return lambda: pytest.CallInfo.from_call(call, "call")
 
     def _wait(self, target: str = "") -> None:
         """Wait until all of a target have ended, those of every target when none is named."""
@@ -147,6 +161,15 @@ class Apart:
             self._under_way.remove(each)
             each.conclude()
             each.report()
+
+
+def _holds_nothing(item: pytest.Item) -> bool:
+    """Whether all its fixtures are ones that we know, and none of them a user's own under that name."""
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    functions = [fixture.func for name in known for fixture in known[name]]
+    return _HOLD_NOTHING.issuperset(getattr(item, "fixturenames", ())) and all(
+        function.__module__.partition(".")[0] in _WHO_MAKES_THEM for function in functions
+    )
 
 
 class _UnderWay:

@@ -48,18 +48,23 @@ class Asking:
 
         What a deployment turns out to have nothing for, once it is there, is skipped as what its target does not claim is.
         """
-        check, deployment = find_check(item), getattr(item, "funcargs", {}).get("seatrial_deployment")
-        if check is not None and check.wires and deployment is not None:
-            # Some deployments tell their wire only when they are there.
-            _require_wire(check, name_target(item), deployment.endpoint.wire)
+        require_wire_there(item)
         try:
             trial, target = self._session.begun, name_target(item)
             if trial is None or not target or measures(item):
                 return (yield)
-            with trial.lock.disturb(self._session.say), announce_holder(), trial.turns.take(target):
+            turn = trial.turns.take(target, self._session.facts_of(item))
+            with trial.lock.disturb(self._session.say), announce_holder(), turn:
                 return (yield)
         except UnsupportedError as error:
             pytest.skip(str(error))
+
+
+def require_wire_there(item: pytest.Item) -> None:
+    """Skip a test that cannot be asked over the wire of its deployment: some tell theirs only when they are there."""
+    check, deployment = find_check(item), getattr(item, "funcargs", {}).get("seatrial_deployment")
+    if check is not None and check.wires and deployment is not None:
+        _require_wire(check, name_target(item), deployment.endpoint.wire)
 
 
 def _require_wire(check: Check, target: str, wire: str) -> None:

@@ -115,6 +115,85 @@ def test_with_a_mark(seatrial_deployment, seatrial_facts):
 def test_plain(seatrial_deployment, seatrial_facts):
     seatrial_facts["thread"] = threading.current_thread().name
 """
+NOT_APART = """
+@ask("MINE1", apart=True)
+def test_of_no_target():
+    raise AssertionError("it was asked")
+
+@ask("MINE2", apart=True)
+async def test_of_another_kind(seatrial_deploy):
+    pass
+
+@ask("MINE3")
+def test_main(seatrial_deployment):
+    pass
+"""
+DEFAULTS = """
+@ask("MINE1", apart=True)
+def test_apart(seatrial_deploy, seatrial_facts, more=3):
+    seatrial_facts["more"] = more
+"""
+OVERRIDDEN = """
+@pytest.fixture
+def seatrial_facts(seatrial_facts):
+    Path("there").touch()
+    yield seatrial_facts
+    Path("there").unlink()
+
+@ask("MINE1", apart=True)
+def test_apart(seatrial_deploy, seatrial_facts):
+    assert Path("there").exists(), "what its fixture takes away is gone"
+    seatrial_facts["thread"] = threading.current_thread().name
+"""
+WIRES = """
+from seatrial.pytest_session import TrialSession
+
+TrialSession.tell_wire = lambda self, name: ""  # as of a target whose deployment tells
+
+@ask("MINE1", apart=True, wires={"sagemaker"})
+def test_apart(seatrial_deployment, seatrial_deploy):
+    raise AssertionError("it was asked")
+
+@ask("MINE2")
+def test_main(seatrial_deployment):
+    pass
+"""
+MEASURED = """
+from seatrial.errors import HarnessError
+from seatrial.load.host_lock import HostLock
+
+disturb = HostLock.disturb
+
+def refuse(self, *arguments):
+    if threading.current_thread().name == "apart":
+        raise HarnessError("another trial has this machine")
+    return disturb(self, *arguments)
+
+HostLock.disturb = refuse
+
+@ask("MINE1", apart=True)
+def test_apart(seatrial_deploy):
+    pass
+
+@ask("MINE2")
+def test_main(seatrial_deployment):
+    pass
+"""
+FIRST_FAILURE = """
+@ask("MINE1", apart=True)
+def test_apart(seatrial_deploy):
+    raise AssertionError("it does not hold")
+
+@ask("MINE2")
+def test_main(request, seatrial_deployment):
+    apart, until_s = request.config.pluginmanager.get_plugin("seatrial-session-apart"), time.monotonic() + PATIENCE_S
+    while not all(each.has_ended for each in apart._under_way) and time.monotonic() < until_s:
+        time.sleep(0.01)
+
+@ask("MINE3")
+def test_next(seatrial_deployment):
+    Path("asked").touch()
+"""
 ENDLESS = """
 @ask("MINE1", apart=True)
 def test_never_ends(seatrial_deploy, seatrial_model):
@@ -150,7 +229,7 @@ def test_two_are_asked_at_the_same_time(tmp_path: Path, workers: tuple[str, ...]
     assert "2 passed" in text
     assert {check.id: check.status for check in checks.values()} == {"MINE1": "pass", "MINE2": "pass"}
     assert checks["MINE1"].facts["thread"] == "MainThread"
-    assert checks["MINE2"].facts["thread"].startswith("apart-")
+    assert checks["MINE2"].facts["thread"] == "apart"
     assert checks["MINE2"].facts["model"] == "nonce"
     assert not leftovers
 
@@ -196,7 +275,59 @@ def test_what_others_have_a_say_in_is_asked_in_its_turn(tmp_path: Path) -> None:
     assert checks["MINE1"].facts["thread"] == "MainThread"
     assert checks["MINE2"].facts["thread"] == "MainThread"
     assert checks["MINE2"].status == "expected-failure"
-    assert checks["MINE3"].facts["thread"].startswith("apart-")
+    assert checks["MINE3"].facts["thread"] == "apart"
+
+
+def test_what_cannot_be_asked_apart_is_asked_as_ever(tmp_path: Path) -> None:
+    text, checks, _ = run_trial(tmp_path, NOT_APART, code=1)
+
+    assert "2 failed, 1 passed" in text
+    assert "it was asked" in text
+    assert "async def functions are not natively supported" in text
+    assert checks["MINE3"].status == "pass"
+
+
+def test_a_parameter_with_a_default_keeps_it(tmp_path: Path) -> None:
+    _, checks, _ = run_trial(tmp_path, DEFAULTS)
+
+    assert checks["MINE1"].facts["more"] == 3
+
+
+def test_a_fixture_in_the_place_of_one_of_ours_is_torn_down_after_the_call(tmp_path: Path) -> None:
+    _, checks, _ = run_trial(tmp_path, OVERRIDDEN)
+
+    assert checks["MINE1"].status == "pass"
+    assert checks["MINE1"].facts["thread"] == "MainThread"
+
+
+def test_who_has_a_limit_of_time_is_asked_in_its_turn(tmp_path: Path) -> None:
+    (tmp_path / "main").touch()
+    (tmp_path / "apart").touch()
+
+    _, checks, _ = run_trial(tmp_path, AT_ONCE, "--timeout", "100")
+
+    assert checks["MINE2"].facts["thread"] == "MainThread"
+
+
+def test_what_a_wire_has_nothing_for_is_not_asked(tmp_path: Path) -> None:
+    _, checks, _ = run_trial(tmp_path, WIRES)
+
+    assert checks["MINE1"].status == "unsupported"
+    assert "is asked over" in checks["MINE1"].message
+
+
+def test_a_machine_that_is_measured_for_too_long_is_an_error_of_that_check_alone(tmp_path: Path) -> None:
+    _, checks, _ = run_trial(tmp_path, MEASURED, code=1)
+
+    assert {name: check.status for name, check in checks.items()} == {"MINE1": "error", "MINE2": "pass"}
+    assert "another trial has this machine" in checks["MINE1"].message
+
+
+def test_after_the_first_failure_nothing_more_is_asked(tmp_path: Path) -> None:
+    _, checks, _ = run_trial(tmp_path, FIRST_FAILURE, "-x", code=1)
+
+    assert {name: check.status for name, check in checks.items()} == {"MINE1": "fail", "MINE2": "pass"}
+    assert not (tmp_path / "asked").exists()
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,7 @@ def deploy_beside(trial: Trial, name: str, model: ModelDirectory) -> Iterator[De
             settings=choose_settings_beside(berth.target, berth.context.settings),
             ready_timeout_s=min(READY_TIMEOUT_S, berth.context.ready_timeout_s),
         )
-        deployment = berth.target.deploy(model, context)
-        with trial.further.keep(deployment):
+        with trial.further.keep(lambda: berth.target.deploy(model, context)) as deployment:
             try:
                 deployment.wait_ready(context.ready_timeout_s)
                 yield deployment

@@ -193,7 +193,7 @@ class Trial:
         """Take every deployment down and remove what it worked in."""
         self.further.close()
         self.fleet.close()
-        for path in self._temporary_dirs:
+        for path in list(self._temporary_dirs):  # a check that is still asked may give one back
             with contextlib.suppress(SeatrialError):  # the reaper has another try, and says what it found
                 self._ownership.remove_directory(path)
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
+from typing import Any, Final
+
+WAITED: Final = "waited_for_turn_s"
+"""Among the facts of a check, whose duration has it too."""
 
 
 class Turns:
@@ -16,11 +21,12 @@ class Turns:
         self._guard = threading.Lock()
 
     @contextlib.contextmanager
-    def take(self, target: str) -> Iterator[None]:
-        """Wait for the turn at a target, and keep it during the block."""
+    def take(self, target: str, facts: dict[str, Any]) -> Iterator[None]:
+        """Wait for the turn at a target, and keep it during the block. The seconds waited are added to these facts."""
         with self._guard:
             turn = self._of_target[target]
-        turn.begin()
+        if waited_s := turn.begin():
+            facts[WAITED] = facts.get(WAITED, 0.0) + waited_s
         try:
             yield
         finally:
@@ -42,9 +48,12 @@ class _Turn:
         self._thread = 0
         self._depth = 0
 
-    def begin(self) -> None:
+    def begin(self) -> float:
+        """Wait for it; return the seconds, 0 when it was free."""
+        began_s, has_waited = time.perf_counter(), False
         with self._changed:
             if self._thread != threading.get_ident():
+                has_waited = bool(self._depth or self.waiting)
                 ticket = object()
                 self.waiting.append(ticket)
                 try:
@@ -54,6 +63,7 @@ class _Turn:
                     self._changed.notify_all()
                 self._thread = threading.get_ident()
             self._depth += 1
+        return time.perf_counter() - began_s if has_waited else 0.0
 
     def end(self) -> None:
         with self._changed:

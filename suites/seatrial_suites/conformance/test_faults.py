@@ -41,12 +41,13 @@ def test_damaged_model(
     request: pytest.FixtureRequest,
     seatrial_deployment: Deployment,
     seatrial_deploy: Deploy,
+    seatrial_model: ModelDirectory,
     seatrial_turn: Turn,
     seatrial_facts: dict[str, Any],
     tmp_path: Path,
 ) -> None:
     """Each damage is a deployment of its own, which takes long on some targets: all of them are tried out at night."""
-    model = seatrial_deployment.model
+    model = seatrial_model
     damaged = list_damaged(model, tmp_path)
     if not damaged:
         pytest.skip(f"the artifact of {model.name} has no file that could be damaged")

@@ -55,6 +55,7 @@ def test_over_memory_limit(
     request: pytest.FixtureRequest,
     seatrial_deployment: Deployment,
     seatrial_deploy: Deploy,
+    seatrial_model: ModelDirectory,
     seatrial_turn: Turn,
     seatrial_target: str,
     seatrial_history: KeepHistory,
@@ -62,7 +63,7 @@ def test_over_memory_limit(
     tmp_path: Path,
 ) -> None:
     """Who is asked is a copy of the model, deployed besides. It may die of it, or refuse and live on: both keep the limit."""
-    model = seatrial_deployment.model
+    model = seatrial_model
     with seatrial_turn():
         limit_bytes, case = find_limit(seatrial_deployment), find_case(model)
     asked_bytes = round(TIMES_LIMIT * limit_bytes)

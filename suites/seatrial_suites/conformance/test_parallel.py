@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from seatrial.checks import Findings, check
-from seatrial.model import Case
+from seatrial.model import Case, ModelDirectory
 from seatrial.target import DeclaresConcurrency, Deployment, find_endpoint
 from seatrial_suites.conformance import logs
 from seatrial_suites.conformance.altered import Deploy, Turn, copy_at_work
@@ -48,16 +48,17 @@ _POLL_S = 0.1
 def test_declared_concurrency(
     seatrial_deployment: Deployment,
     seatrial_deploy: Deploy,
+    seatrial_model: ModelDirectory,
     seatrial_turn: Turn,
     seatrial_facts: dict[str, Any],
     tmp_path: Path,
 ) -> None:
     """A copy of the model tells in the log when it is at work. The wire that lets in most comes first: it fills the copy."""
-    model, findings = seatrial_deployment.model, Findings()
+    model, findings = seatrial_model, Findings()
     assert isinstance(seatrial_deployment, DeclaresConcurrency), "it claims concurrency, and does not declare any"
-    declared = seatrial_deployment.declare_concurrency()
-    assert declared, "it claims concurrency, and declares none by any wire"
     with seatrial_turn():
+        declared = seatrial_deployment.declare_concurrency()
+        assert declared, "it claims concurrency, and declares none by any wire"
         cases = list_right_alone(seatrial_deployment, model.cases[:_CASES])
     assert cases, "asked alone, no golden case is answered right"
     copy = copy_at_work(
