@@ -18,7 +18,7 @@ from seatrial.checks import UnsupportedError
 from seatrial.load.host_lock import announce_holder
 from seatrial.pytest_asking import require_wire_there
 from seatrial.pytest_distributing import telling_of
-from seatrial.pytest_items import find_check, measures, name_target
+from seatrial.pytest_items import find_check, is_ours, measures, name_target
 from seatrial.trial.lane import Lane
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _HOLD_NOTHING = frozenset(
 )
 _WHO_MAKES_THEM = frozenset({"_pytest", "seatrial"})
 # Marks by which somebody else says how a test is run, or what comes of it.
-_OTHERS_SAY = frozenset({"flaky", "timeout", "xfail"})
+_OTHERS_SAY = frozenset({"filterwarnings", "flaky", "xfail"})
 # --pdb, --trace, --setup-show, and --reruns of pytest-rerunfailures.
 _OPTIONS_OF_OTHERS = ("usepdb", "trace", "setupshow", "reruns")
 
@@ -56,21 +56,26 @@ class Apart:
         self._option = config.option
         self._under_way: list[_UnderWay] = []
         self._lane = Lane()
+        # pytest-timeout, by its option, setting or variable, or by a mark: it ends what the main thread waits for.
+        self._is_limited = bool(getattr(config, "_env_timeout", None))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Of each target they come first, so that there is something to ask beside them."""
+        self._is_limited |= any(item.get_closest_marker("timeout") for item in items)
         of_targets = [list(group) for _, group in itertools.groupby(items, key=name_target)]
         items[:] = [item for group in of_targets for item in sorted(group, key=lambda each: not self._is_apart(each))]
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, Any, Any]:
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """Where the session is broken off, nobody waits: what has not ended then is taken down with the trial."""
         try:
             result = yield
-            self._wait()
+            if not _is_broken_off(session):
+                self._wait()
             return result
         finally:
+            self._break_off()
             self._report()
 
     @pytest.hookimpl(tryfirst=True)
@@ -78,7 +83,7 @@ class Apart:
         if measures(item):
             self._wait()
         self._report()
-        if item.session.shouldfail or item.session.shouldstop:
+        if _is_broken_off(item.session):
             # By what has just been told: nothing more is asked.
             return True
         if not isinstance(item, pytest.Function) or not self._is_apart(item):
@@ -87,26 +92,34 @@ class Apart:
         self._report()
         return True
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
         """What is asked of a target ends before it is taken down, unless all is broken off."""
-        if item.session.shouldfail or item.session.shouldstop:
-            return
-        if name_target(item) and (nextitem is None or name_target(nextitem) != name_target(item)):
-            self._wait(name_target(item))
+        problem = None
+        try:
+            if _is_broken_off(item.session):
+                self._break_off()
+            elif name_target(item) and (nextitem is None or name_target(nextitem) != name_target(item)):
+                self._wait(name_target(item))
+        except BaseException as error:  # noqa: BLE001 - it is raised again, after a tear-down that must be
+            problem = error
+        result = yield
+        if problem is not None:
+            raise problem
+        return result
 
     def _is_apart(self, item: pytest.Item) -> bool:
         check = find_check(item)
         return (
-            check is not None
+            isinstance(item, pytest.Function)
+            and check is not None
             and check.apart
             # Before it is taken down is when the last of a target is told.
             and bool(name_target(item))
             and not self._session.settings.general.serial
             and not any(getattr(self._option, name, None) for name in _OPTIONS_OF_OTHERS)
-            # pytest-timeout, by its option, setting or variable: it ends what the main thread does.
-            and not getattr(item.config, "_env_timeout", None)
-            and not inspect.iscoroutinefunction(getattr(item, "obj", None))
+            and not self._is_limited
+            and not inspect.iscoroutinefunction(item.obj)
             and _holds_nothing(item)
             and _OTHERS_SAY.isdisjoint(mark.name for mark in item.iter_markers())
         )
@@ -117,7 +130,7 @@ class Apart:
         if under_way.tell(setup).passed:
             under_way.call = self._lane.submit(self._prepare(item))
         self._under_way.append(under_way)
-        if item.session.shouldfail or item.session.shouldstop:
+        if _is_broken_off(item.session):
             nextitem = None
         teardown = pytest.CallInfo.from_call(
             lambda: item.ihook.pytest_runtest_teardown(item=item, nextitem=nextitem), "teardown", _LEAVING
@@ -155,6 +168,14 @@ class Apart:
                     each.wait(_POLL_S)
                 each.conclude()
 
+    def _break_off(self) -> None:
+        """Ask nothing more, and tell nothing of what has not ended: it may fail because what it asks is taken down."""
+        self._lane.close()
+        for each in [each for each in self._under_way if not each.has_ended]:
+            self._under_way.remove(each)
+            for report in each.reports.values():
+                self._session.keep_again(report)
+
     def _report(self) -> None:
         """Tell pytest of those that have ended."""
         for each in [each for each in self._under_way if each.has_ended and "teardown" in each.reports]:
@@ -163,13 +184,20 @@ class Apart:
             each.report()
 
 
-def _holds_nothing(item: pytest.Item) -> bool:
+def _holds_nothing(item: pytest.Function) -> bool:
     """Whether all its fixtures are ones that we know, and none of them a user's own under that name."""
-    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-    functions = [fixture.func for name in known for fixture in known[name]]
-    return _HOLD_NOTHING.issuperset(getattr(item, "fixturenames", ())) and all(
+    info = item._fixtureinfo  # noqa: SLF001
+    if "request" in info.argnames and not is_ours(item):
+        # It may ask for any fixture while it is asked itself.
+        return False
+    functions = [fixture.func for fixtures in info.name2fixturedefs.values() for fixture in fixtures]
+    return _HOLD_NOTHING.issuperset(item.fixturenames) and all(
         function.__module__.partition(".")[0] in _WHO_MAKES_THEM for function in functions
     )
+
+
+def _is_broken_off(session: pytest.Session) -> bool:
+    return bool(session.shouldfail or session.shouldstop)
 
 
 class _UnderWay:

@@ -11,6 +11,7 @@ import os
 import queue
 import random
 import sys
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -212,8 +213,15 @@ class TrialSession:
         """The figures a test leaves for its record."""
         return item.stash.setdefault(FACTS, {})
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """After the tear-down of the session's fixtures, one that fails too, and before the terminal's summary."""
+        try:
+            return (yield)
+        finally:
+            self._finish(session)
+
+    def _finish(self, session: pytest.Session) -> None:
         if self._trial is None:
             return
         if self.is_worker:
@@ -258,6 +266,11 @@ class TrialSession:
     def drain_records(self) -> list[str]:
         """Return the records that a worker has kept since the last time."""
         return _drain(self._pending)
+
+    def keep_again(self, report: pytest.TestReport) -> None:
+        """Take back what a worker gave a report that is not sent."""
+        for line in getattr(report, "seatrial_records", ()):
+            self._pending.put(line)
 
     def _keep(self, record: Record) -> None:
         """A worker sends records with its next report."""

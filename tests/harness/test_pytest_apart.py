@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.checks import UnsupportedError, check
+from seatrial.plugin import find_session
 
 PATIENCE_S = 20.0
 
@@ -82,13 +83,16 @@ def test_apart(seatrial_deployment, seatrial_turn):
     wait_for("begun")
     with seatrial_turn():
         assert not Path("disturbed").exists(), "it was asked while another check disturbed it"
-    Path("had-its-turn").touch()
+        Path("had-its-turn").touch()
 
 @ask("MINE2")
-def test_disturbs(seatrial_deployment, seatrial_turn):
+def test_disturbs(request, seatrial_deployment, seatrial_turn):
+    turns, until_s = find_session(request.config).trial.turns, time.monotonic() + PATIENCE_S
     Path("disturbed").touch()
     Path("begun").touch()
     with seatrial_turn():
+        while not turns.count_waiting("inprocess") and time.monotonic() < until_s:
+            time.sleep(0.01)
         time.sleep(0.3)
     Path("disturbed").unlink()
 
@@ -110,6 +114,15 @@ def test_with_a_fixture(seatrial_deployment, seatrial_facts, mine):
 def test_with_a_mark(seatrial_deployment, seatrial_facts):
     seatrial_facts["thread"] = threading.current_thread().name
     raise AssertionError("as known")
+
+@ask("MINE4", apart=True)
+def test_that_may_ask_for_fixtures(request, seatrial_deployment, seatrial_facts):
+    seatrial_facts["thread"] = threading.current_thread().name
+
+@pytest.mark.filterwarnings("ignore")
+@ask("MINE5", apart=True)
+def test_with_filters(seatrial_deployment, seatrial_facts):
+    seatrial_facts["thread"] = threading.current_thread().name
 
 @ask("MINE3", apart=True)
 def test_plain(seatrial_deployment, seatrial_facts):
@@ -158,6 +171,16 @@ def test_apart(seatrial_deployment, seatrial_deploy):
 def test_main(seatrial_deployment):
     pass
 """
+TIMED = """
+@ask("MINE1", apart=True)
+def test_apart(seatrial_deployment, seatrial_facts):
+    seatrial_facts["thread"] = threading.current_thread().name
+
+@pytest.mark.timeout(100)
+@ask("MINE2")
+def test_last(seatrial_deployment):
+    pass
+"""
 MEASURED = """
 from seatrial.errors import HarnessError
 from seatrial.load.host_lock import HostLock
@@ -182,10 +205,12 @@ def test_main(seatrial_deployment):
 FIRST_FAILURE = """
 @ask("MINE1", apart=True)
 def test_apart(seatrial_deploy):
+    wait_for("main")
     raise AssertionError("it does not hold")
 
 @ask("MINE2")
 def test_main(request, seatrial_deployment):
+    Path("main").touch()
     apart, until_s = request.config.pluginmanager.get_plugin("seatrial-session-apart"), time.monotonic() + PATIENCE_S
     while not all(each.has_ended for each in apart._under_way) and time.monotonic() < until_s:
         time.sleep(0.01)
@@ -200,6 +225,15 @@ def test_never_ends(seatrial_deploy, seatrial_model):
     with seatrial_deploy(seatrial_model):
         Path("deployed").touch()
         time.sleep(600)
+
+@ask("MINE3", apart=True)
+def test_waits_for_the_lane(seatrial_deployment, seatrial_deploy, tmp_path):
+    Path("begun").touch()
+    assert seatrial_deployment.endpoint.address.startswith("unix:///"), "it is told of all the same"
+
+@ask("MINE4", apart=True)
+def test_waits_too(seatrial_deploy, tmp_path):
+    Path("begun").touch()
 
 @ask("MINE2")
 def test_main(seatrial_deployment):
@@ -272,8 +306,8 @@ def test_a_shared_deployment_is_asked_by_one_at_a_time(tmp_path: Path) -> None:
 def test_what_others_have_a_say_in_is_asked_in_its_turn(tmp_path: Path) -> None:
     _, checks, _ = run_trial(tmp_path, IN_TURN)
 
-    assert checks["MINE1"].facts["thread"] == "MainThread"
-    assert checks["MINE2"].facts["thread"] == "MainThread"
+    for name in ("MINE1", "MINE2", "MINE4", "MINE5"):
+        assert checks[name].facts["thread"] == "MainThread"
     assert checks["MINE2"].status == "expected-failure"
     assert checks["MINE3"].facts["thread"] == "apart"
 
@@ -309,6 +343,12 @@ def test_who_has_a_limit_of_time_is_asked_in_its_turn(tmp_path: Path) -> None:
     assert checks["MINE2"].facts["thread"] == "MainThread"
 
 
+def test_nobody_is_waited_for_in_a_test_that_has_a_limit_of_time(tmp_path: Path) -> None:
+    _, checks, _ = run_trial(tmp_path, TIMED)
+
+    assert checks["MINE1"].facts["thread"] == "MainThread"
+
+
 def test_what_a_wire_has_nothing_for_is_not_asked(tmp_path: Path) -> None:
     _, checks, _ = run_trial(tmp_path, WIRES)
 
@@ -332,13 +372,18 @@ def test_after_the_first_failure_nothing_more_is_asked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("ending", "arguments", "code"),
-    [("KeyboardInterrupt", (), 2), ("AssertionError('mine')", ("-x",), 1)],
-    ids=["interrupted", "first-failure"],
+    [
+        ("KeyboardInterrupt", (), 2),
+        ("AssertionError('mine')", ("-x",), 1),
+        ("AssertionError('mine')", ("-x", "-n", "1"), 2),
+    ],
+    ids=["interrupted", "first-failure", "first-failure-xdist"],
 )
 def test_whoever_breaks_off_does_not_wait_and_nothing_is_left(
     tmp_path: Path, ending: str, arguments: tuple[str, ...], code: int
 ) -> None:
     _, checks, leftovers = run_trial(tmp_path, ENDLESS.replace("KeyboardInterrupt", ending), *arguments, code=code)
 
-    assert "MINE1" not in checks
+    assert checks.keys() == ({"MINE2"} if "-x" in arguments else set())
+    assert not (tmp_path / "begun").exists()
     assert not leftovers

@@ -102,19 +102,22 @@ def test_while_one_takes_it_down_another_waits() -> None:
 
 
 def test_one_that_cannot_be_taken_down_keeps_no_other() -> None:
-    def fail() -> None:
-        raise RuntimeError("mine")
+    def fail_once() -> None:
+        if bad.undeployed == 1:
+            raise RuntimeError("mine")
 
-    further, bad, good = Further(), Told(fail), Told()
-    checks = [Check(further, make(bad)), Check(further, make(good))]
-    for check in checks:
-        assert check.is_there.wait(PATIENCE_S)
+    further, bad, good = Further(), Told(fail_once), Told()
+    checks = []
+    for told in (bad, good):
+        checks.append(Check(further, make(told)))
+        assert checks[-1].is_there.wait(PATIENCE_S)
 
     further.close()
 
     assert (bad.undeployed, good.undeployed) == (1, 1)
     for check in checks:
         check.end()
+    assert (bad.undeployed, good.undeployed) == (2, 1), "whoever deployed it tries again"
 
 
 def test_the_end_waits_for_what_is_being_deployed() -> None:

@@ -85,6 +85,24 @@ def test_targets_have_turns_of_their_own_and_a_failure_gives_one_back() -> None:
     assert not thread.is_alive()
 
 
+def test_a_lane_that_is_closed_makes_no_further_call() -> None:
+    lane, is_begun, may_end = Lane(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        is_begun.set()
+        may_end.wait(PATIENCE_S)
+
+    first, second = lane.submit(wait), lane.submit(lambda: None)
+    assert is_begun.wait(PATIENCE_S)
+
+    lane.close()
+    may_end.set()
+
+    first.result(PATIENCE_S)
+    with pytest.raises(TimeoutError):
+        second.result(0.1)
+
+
 def test_a_lane_gives_back_what_came_of_a_call() -> None:
     lane = Lane()
 

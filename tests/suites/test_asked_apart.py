@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import itertools
 import pkgutil
 import textwrap
 from collections.abc import Callable, Iterator
@@ -48,6 +49,8 @@ def _walk_out_of_turn(node: ast.AST) -> Iterator[int]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
         return
     if isinstance(node, ast.With) and any(_takes_turn(item.context_expr) for item in node.items):
+        for item in itertools.takewhile(lambda each: not _takes_turn(each.context_expr), node.items):
+            yield from _walk_out_of_turn(item)
         return
     for child in ast.iter_child_nodes(node):
         yield from _walk_out_of_turn(child)
@@ -77,8 +80,10 @@ def test_who_asks_out_of_turn_is_found() -> None:
         model = seatrial_deployment.model
         with seatrial_turn():
             seatrial_deployment.ask(model)
+        with seatrial_deployment.open(), seatrial_turn():
+            pass
 
-    assert find_out_of_turn(ask) == [2]
+    assert find_out_of_turn(ask) == [2, 5]
 
 
 @pytest.mark.parametrize("name", ["seatrial_load", "seatrial_capacity", "seatrial_floor"])

@@ -10,7 +10,7 @@ from typing import Final
 from seatrial.errors import DeploymentError
 from seatrial.target import Deployment
 
-DEPLOY_PATIENCE_S: Final = 10.0
+DEPLOY_PATIENCE_S: Final = 5.0
 """How long the end of a trial waits for one that is being deployed, of which nobody else knows yet what there is of it."""
 
 
@@ -75,7 +75,7 @@ class Further:
 
 
 class _Kept:
-    """A deployment that is taken down once, by whoever comes first; another waits until it is."""
+    """A deployment that is taken down by whoever comes first; another waits until it is, and tries where that failed."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -85,8 +85,8 @@ class _Kept:
     def undeploy(self) -> None:
         with self._taking:
             if not self._is_taken:
-                self._is_taken = True
                 self.deployment.undeploy()
+                self._is_taken = True
 
 
 def _tell_ended() -> DeploymentError:

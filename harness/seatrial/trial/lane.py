@@ -21,6 +21,11 @@ class Lane:
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Make no further call; one that is being made goes on."""
+        self._is_closed = True
 
     def submit(self, call: Callable[[], _Result]) -> Future[_Result]:
         """Have a call made when those before it have ended."""
@@ -34,6 +39,8 @@ class Lane:
     def _run(self) -> None:
         while True:
             call, future = self._calls.get()
+            if self._is_closed:
+                return
             try:
                 future.set_result(call())
             except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
