@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -44,7 +46,10 @@ def run_fast_http(
         kind: FastHttpUser, on geventhttpclient, or HttpUser, on requests.
         on_progress: is told each second how far it is, as the users tell it: without times, which they keep to the end.
 
+    Ctrl-C ends it, and the result says so.
+
     Raises:
+        KeyboardInterrupt: it came before a request was sent.
         UsageError: the plan is of an open loop, or of a Unix socket.
         HarnessError: Locust broke.
     """
@@ -52,28 +57,10 @@ def run_fast_http(
         raise UsageError(
             "Locust's users wait for their answers, over TCP", fix="give a closed loop on a host and a port"
         )
-    argv = [sys.executable, "-m", "seatrial.load.swarm.http_users", str(directory), kind]
-    whole_s = READY_TIMEOUT_S + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    live, log = LiveFigures(plan), directory / "locust.log"
-    events: list[Event] = []
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as popen,
-        MachineGauge(popen.pid) as machine,
-    ):
-        watchdog = threading.Timer(whole_s, popen.kill)
-        watchdog.daemon = True
-        try:
-            watchdog.start()
-            for event in _follow(popen, plan):
-                if isinstance(event, Progress):
-                    on_progress(live.add(event, []))
-                else:
-                    events.append(event)
-        finally:
-            watchdog.cancel()
-            popen.kill()
+    log = directory / "locust.log"
+    with _start(directory, kind, log) as popen, MachineGauge(popen.pid) as machine:
+        events = _follow(popen, plan, on_progress)
     ready = next((event for event in events if isinstance(event, Ready)), None)
     done = next((event for event in events if isinstance(event, Done)), None)
     if ready is None or done is None:
@@ -87,13 +74,64 @@ def run_fast_http(
     )
 
 
-def _follow(popen: subprocess.Popen[bytes], plan: Plan) -> Iterator[Event]:
-    """Hand over the plan, and return what is told, until the end of it."""
+@contextlib.contextmanager
+def _start(directory: Path, kind: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    argv = [sys.executable, "-m", "seatrial.load.swarm.http_users", str(directory), kind]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C is for this process, which tells that one.
+        ) as popen,
+    ):
+        try:
+            yield popen
+        finally:
+            popen.kill()
+
+
+def _follow(popen: subprocess.Popen[bytes], plan: Plan, on_progress: Callable[[Snapshot], None]) -> Sequence[Event]:
+    """Hand over the plan, and return what is told but progress, until the end of it. At Ctrl-C they are told to stop."""
     assert popen.stdin is not None
-    assert popen.stdout is not None
+    live, events, is_stopping = LiveFigures(plan), list[Event](), False
+    whole_s = READY_TIMEOUT_S + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
+    deadline_s = time.monotonic() + whole_s
     with contextlib.suppress(BrokenPipeError):
         popen.stdin.write(msgspec.json.encode(plan) + b"\n")
         popen.stdin.flush()
-    for line in popen.stdout:
-        event: Event = msgspec.json.decode(line, type=Event)
-        yield event
+    while True:
+        try:
+            event = _read(popen, deadline_s - time.monotonic())
+            if event is None:
+                break
+            if isinstance(event, Progress):
+                on_progress(live.add(event, []))
+            else:
+                events.append(event)
+        except KeyboardInterrupt:
+            if not events:
+                raise
+            popen.send_signal(signal.SIGINT)
+            is_stopping, deadline_s = True, time.monotonic() + SLACK_S
+    if is_stopping and not isinstance(events[-1], Done):
+        raise KeyboardInterrupt
+    return events
+
+
+def _read(popen: subprocess.Popen[bytes], timeout_s: float) -> Event | None:
+    """Return what is told next; None at the end, which is made when it takes too long."""
+    assert popen.stdout is not None
+    watchdog = threading.Timer(max(timeout_s, 0.1), popen.kill)
+    watchdog.daemon = True
+    try:
+        watchdog.start()
+        line = popen.stdout.readline()
+    finally:
+        watchdog.cancel()
+    if not line:
+        return None
+    event: Event = msgspec.json.decode(line, type=Event)
+    return event

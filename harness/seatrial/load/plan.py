@@ -17,6 +17,8 @@ SAMPLES_FILE: Final = "samples.bin"
 """Records of `samples.SAMPLE`, appended as requests end."""
 ANSWERS_FILE: Final = "answers.jsonl"
 """Lines of `DistinctAnswer`, in the order of their index."""
+TOLD: Final = "told to stop"
+"""`Done.stopped` of one that was told to."""
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -165,9 +165,19 @@ def test_nothing_listens() -> None:
     assert "does not answer" in done.stderr
 
 
-def test_interrupted_it_says_what_there_is_and_leaves_nothing(serve: Serve) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rate", "50"),
+        ("--users", "2", "--think", "0.02"),
+        ("--users", "2", "--think", "0.02", "--engine", "fast-http"),
+        ("--users", "2", "--think", "0.02", "--engine", "http"),
+    ],
+    ids=["open", "closed", "fast-http", "http"],
+)
+def test_interrupted_it_says_what_there_is_and_leaves_nothing(serve: Serve, options: tuple[str, ...]) -> None:
     url = f"http://127.0.0.1:{serve('echo')}/"
-    argv = [sys.executable, "-m", "seatrial", "load", url, "--rate", "50", "--duration", "60", "--json", "-"]
+    argv = [sys.executable, "-m", "seatrial", "load", url, *options, "--duration", "60", "--json", "-"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as popen:
         assert popen.stderr is not None
         assert popen.stdout is not None

@@ -18,13 +18,12 @@ from seatrial.load.pacer.frame_connection import FrameConnection
 from seatrial.load.pacer.known_heads import KnownHeads
 from seatrial.load.pacer.one_step_connection import OneStepConnection
 from seatrial.load.pacer.recorder import Recorder
-from seatrial.load.plan import Plan
+from seatrial.load.plan import TOLD, Plan
 from seatrial.load.samples import NO_ANSWER, Outcome
 
 SWEEP_S = 0.05
 TICK_S = 0.1
 CONNECT_TIMEOUT_S = 10.0
-TOLD = "told to stop"
 _EXHAUSTED = {errno.EMFILE: "descriptors", errno.ENFILE: "descriptors", errno.EADDRNOTAVAIL: "ports"}
 
 

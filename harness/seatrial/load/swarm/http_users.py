@@ -11,6 +11,7 @@ from __future__ import annotations
 from locust import FastHttpUser, HttpUser, User, constant, task  # isort: skip
 import os
 import resource
+import signal
 import ssl
 import sys
 import time
@@ -21,6 +22,7 @@ from typing import Any, Final
 import gevent
 import msgspec
 import numpy as np
+from gevent.event import Event as Flag
 from locust import __version__ as version
 from locust.contrib.fasthttp import LocustBadStatusCode
 from locust.env import Environment
@@ -28,8 +30,9 @@ from locust.exception import StopUser
 from requests.exceptions import HTTPError
 
 from seatrial.load.arrivals import SECOND_NS
-from seatrial.load.plan import SAMPLES_FILE, Done, Event, Plan, Progress, Ready
+from seatrial.load.plan import SAMPLES_FILE, TOLD, Done, Event, Plan, Progress, Ready
 from seatrial.load.samples import NEVER, NO_ANSWER, NO_CONNECTION, SAMPLE, Outcome
+from seatrial.load.swarm.ending import end_with_input
 
 _TICK_S: Final = 0.1
 _PROGRESS_S: Final = 1.0
@@ -49,8 +52,23 @@ class Book:
         self.start_ns = self._changed_ns = time.monotonic_ns()
         self.begin_ns = self.start_ns + int(plan.warm_up_s * SECOND_NS)
         self.end_ns = self.begin_ns + int(plan.duration_s * SECOND_NS)
+        self.stopped = ""
+        self._over = Flag()
         self._pending: dict[int, tuple[int, int]] = {}
         self._rows: list[tuple[int, ...]] = []
+
+    def is_over(self) -> bool:
+        """Whether nothing more is asked."""
+        return bool(self.stopped) or time.monotonic_ns() >= self.end_ns
+
+    def stop(self) -> None:
+        """Have nothing more asked."""
+        self.stopped = TOLD
+        self._over.set()
+
+    def wait_over(self) -> None:
+        """Return at the end of the window, or when the run is stopped before."""
+        self._over.wait(max(0.0, (self.end_ns - time.monotonic_ns()) / SECOND_NS))
 
     def begin(self) -> tuple[int, int]:
         """Return the number and the case of the next request."""
@@ -155,7 +173,7 @@ def make_user(plan: Plan, book: Book, kind: str) -> type[User]:
         how |= {"timeout": plan.timeout_s, "verify": where.ca_file or True}
 
     def ask(user: Any) -> None:
-        if time.monotonic_ns() >= book.end_ns:
+        if book.is_over():
             raise StopUser
         number, case = book.begin()
         method, path, headers, body = requests[case]
@@ -191,17 +209,21 @@ def read_request(request: bytes) -> tuple[str, str, dict[str, str], bytes]:
 
 
 def ask_all(plan: Plan, directory: Path, kind: str) -> Done:
-    """Let the users ask until the window is over, and what is pending be answered, for as long as the plan allows."""
+    """Let the users ask until the window is over, and what is pending be answered, for as long as the plan allows.
+
+    At SIGINT nothing more is asked or waited for.
+    """
     book = Book(plan)
+    gevent.signal_handler(signal.SIGINT, book.stop)
     environment = Environment(user_classes=[make_user(plan, book, kind)])
     environment.events.request.add_listener(book.note)
     runner = environment.create_local_runner()
     asides = [gevent.spawn(book.feel_lag), gevent.spawn(book.report)]
     cpu_s, clocks_ns = time.process_time(), time.time_ns() - time.monotonic_ns()
     runner.start(plan.users, spawn_rate=plan.users)
-    gevent.sleep(max(0.0, (book.end_ns - time.monotonic_ns()) / SECOND_NS))
+    book.wait_over()
     cpu_s = time.process_time() - cpu_s
-    runner.user_greenlets.join(timeout=plan.drain_s)
+    runner.user_greenlets.join(timeout=0.0 if book.stopped else plan.drain_s)
     gevent.killall(asides)
     book.censor()
     runner.quit()
@@ -220,6 +242,7 @@ def ask_all(plan: Plan, directory: Path, kind: str) -> Done:
         spun_s=0.0,
         rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         clock_step_ns=time.time_ns() - time.monotonic_ns() - clocks_ns,
+        stopped=book.stopped,
     )
 
 
@@ -231,5 +254,6 @@ def tell(event: Event) -> None:
 
 if __name__ == "__main__":
     read = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
+    gevent.spawn(end_with_input)
     tell(Ready(pid=os.getpid(), connections=0, uvloop=f"locust {version}"))
     tell(ask_all(read, Path(sys.argv[1]), sys.argv[2]))

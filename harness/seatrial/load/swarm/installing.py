@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import Any, Final
 
 import gevent
 import msgspec
-from gevent.socket import wait_read
 from locust import stats
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, Runner, WorkerRunner
 from locust.web import WebUI
 
 from seatrial.errors import SeatrialError
+from seatrial.load.swarm.ending import end_with_input
 from seatrial.load.swarm.files import SwarmFiles
 from seatrial.load.swarm.master import Master
 from seatrial.load.swarm.shape import OneEach, Stages
@@ -46,7 +45,7 @@ def install(environment: Environment, runner: Runner, web_ui: WebUI | None, **_:
     if options.seatrial_directory:
         if isinstance(runner, MasterRunner):
             SwarmFiles(options.seatrial_directory).write_port(runner.server.port)
-        gevent.spawn(_end_with_input)
+        gevent.spawn(end_with_input)
 
 
 def _interrupt() -> None:
@@ -92,9 +91,3 @@ def _describe(master: Master) -> object:
         "service_time_s": tally.series["service"].summarize(),
         "failure_time_s": tally.series["failure"].summarize(),
     }
-
-
-def _end_with_input() -> None:
-    """End when who started this process does, whichever way."""
-    wait_read(sys.stdin.fileno())
-    os.kill(os.getpid(), signal.SIGTERM)
