@@ -21,8 +21,8 @@ class Ranking:
 def rank_targets(run: RunResult) -> Ranking | None:
     """Return the order of targets by the median response time of their last valid latency run; None without two of them.
 
-    A target begins a group when its median is three times the noise floor of the machine above that of the group before, and
-    their confidence intervals do not overlap.
+    A target begins a group when its median is three times the noise floor of the machine above that of each of the group before,
+    and their confidence intervals do not overlap.
     """
     results = {name: each for name, each in _list_results(run) if each.response_time_s.p50 is not None}
     if len(results) < 2:
@@ -36,7 +36,7 @@ def rank_targets(run: RunResult) -> Ranking | None:
         )
     groups: list[list[str]] = []
     for name in sorted(results, key=lambda name: results[name].response_time_s.p50 or 0.0):
-        if groups and not _is_told_apart(results[groups[-1][0]], results[name], run.calibration):
+        if groups and not all(_is_told_apart(results[each], results[name], run.calibration) for each in groups[-1]):
             groups[-1].append(name)
         else:
             groups.append([name])

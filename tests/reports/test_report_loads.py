@@ -171,6 +171,14 @@ def test_no_order_is_given_that_noise_would_have_too(trials, floor_s, half_s, gr
     assert "noise floor" in ranking.note
 
 
+def test_one_that_is_not_told_apart_from_one_of_a_group_is_in_it(trials):
+    medians_s = {"local": 0.002, "docker": 0.0023, "mlflow": 0.00265, "gradio": 0.009}
+
+    ranking = rank_targets(make_ranked(trials, medians_s, 0.0002))
+
+    assert ranking.groups == ("local 2.00 ms, docker 2.30 ms, mlflow 2.65 ms", "gradio 9.00 ms")
+
+
 def test_without_a_noise_floor_no_order_is_given(trials, tmp_path):
     run = make_ranked(trials, MEDIANS_S, None)
 
