@@ -101,6 +101,19 @@ def test_a_server_that_cannot_keep_up_is_said_to(measured: dict[str, TargetResul
         assert result.loads[-1].result.saturated
 
 
+def test_objectives_are_asked_in_the_smallest_profile_too(tmp_path: Path) -> None:
+    environ = {
+        "SEATRIAL_OBJECTIVES_RATE": "60",
+        "SEATRIAL_OBJECTIVES_DURATION_S": "2",
+        "SEATRIAL_OBJECTIVES_P95_MS": "30",
+    }
+
+    statuses = read_statuses(measure(tmp_path, ("right",), profile="smoke", **environ)["right"])
+
+    assert statuses.keys() == {"P02"}
+    assert statuses["P02"] in FIT
+
+
 def test_objectives_are_asked_where_there_are_any(
     measured: dict[str, TargetResult], held: dict[str, TargetResult]
 ) -> None:
@@ -132,6 +145,7 @@ def nightly(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TargetResult]
 def test_a_server_that_remembers_answers_is_told_from_one_that_computes(nightly: dict[str, TargetResult]) -> None:
     results = nightly
 
+    assert read_statuses(results["right"])["P07"] in FIT
     remembers = next(check for check in results["remembers"].checks if check.id == "P07")
     assert remembers.status in {"fail", "invalid"}
     assert "for one question" in remembers.message or remembers.status == "invalid"

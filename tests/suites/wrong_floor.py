@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from seatrial_fixtures import floor
 
@@ -31,7 +31,7 @@ class WrongServer(floor.FloorServer):
     asked = at_once = 0
     first: Mapping[str, Any] | None = None
     last: Mapping[str, Any] | None = None
-    remembered: list[int] | None = None
+    remembered: ClassVar[set[tuple[int, ...]]] = set()
     offset = 0
 
     def answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -41,8 +41,8 @@ class WrongServer(floor.FloorServer):
             return self.answer_another(question)
         answer = self.answer_once(question)
         numbers = [int(number) for number in question["inputs"]["number"]["data"]]
-        if self.wrong == "remembers" and numbers != WrongServer.remembered:
-            WrongServer.remembered = numbers
+        if self.wrong == "remembers" and tuple(numbers) not in WrongServer.remembered:
+            WrongServer.remembered.add(tuple(numbers))
             time.sleep(0.03)
         with WrongServer.turn:
             WrongServer.asked += 1

@@ -11,8 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.cli.load_display import describe_errors, describe_figures, describe_left
 from seatrial.load.live import Snapshot
+from seatrial.load.telling import describe_errors, describe_figures, describe_left
 
 _WIDEST: Final = 100
 _SPARE: Final = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from seatrial.errors import SeatrialError
 from seatrial.load.calibrating import calibrate
 from seatrial.load.calibration import QUICK, Calibration
 from seatrial.load.conducting import Conduct
-from seatrial.load.measuring import measure_load
+from seatrial.load.fresh import make_fresh
+from seatrial.load.live import Snapshot
+from seatrial.load.measuring import WARM_UP_SLACK_S, measure_load
 from seatrial.load.objectives import Objectives
 from seatrial.load.plan import ANSWERS_FILE, SCHEDULE_FILE, WARM_UP_FILE, Destination, Plan
 from seatrial.load.questions import Questions, pick_cases
@@ -23,6 +26,7 @@ from seatrial.load.repeating import repeat_while_invalid
 from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
 from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.stopping import make_stop_rule
+from seatrial.load.telling import describe_snapshot
 from seatrial.records import LoadRecord
 from seatrial.target import Deployment, Usage
 from seatrial.trial.limits import off_cpus, read_cpu_limit
@@ -32,7 +36,11 @@ if TYPE_CHECKING:
     from seatrial.trial.trial import Trial
 
 CALIBRATION_FILE: Final = "calibration.json"
+PROGRESS_S: Final = 10.0
+"""From one line on a run to the next: a line each second would be most of what a trial prints."""
 WARM_UP: Final = WarmUpLimits(maximum_s=20.0)
+# Arrivals come by chance: so many more than on average are ready.
+_MORE: Final = 1.2
 _PLAN: Final = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=1.0)
 
 
@@ -51,6 +59,8 @@ class LoadOrder:
         drain_s: how long pending requests are waited for after the window.
         seed: of the schedule: with the same one every target is asked at the same times.
         cases: how many of the golden cases are asked; 0 all that can be told apart.
+        fresh: 1, 2 or 3: instead of them, where the model takes batches, questions that no other order and no earlier attempt
+            asks, made of the same cases in other orders; see `seatrial.load.fresh`.
         objectives: what the run is held against; its window ends early when they are known.
     """
 
@@ -64,6 +74,7 @@ class LoadOrder:
     drain_s: float = 10.0
     seed: int = 1
     cases: int = 0
+    fresh: int = 0
     objectives: Objectives | None = None
 
 
@@ -77,13 +88,14 @@ def measure_target(
     Raises:
         SeatrialError: the machine did not come to rest, the endpoint may not be loaded, the pacer broke.
     """
-    questions = make_questions(trial, deployment, order.cases)
     schedule = draw_schedule(order)
     calibrate_once(trial)
     attempts = itertools.count(1)
 
     def attempt() -> LoadRecord:
-        record = _measure_once(trial, name, deployment, questions, schedule, order, next(attempts), idle)
+        number = next(attempts)
+        questions = make_questions(trial, deployment, order, number)
+        record = _measure_once(trial, name, deployment, questions, schedule, order, number, idle)
         trial.record(record)
         if not record.result.valid:
             trial.say(f"{name}: {order.name}: no measurement ({record.result.reasons[0].code})")
@@ -92,10 +104,17 @@ def measure_target(
     return repeat_while_invalid(attempt, lambda record: record.result.valid)[-1]
 
 
-def make_questions(trial: Trial, deployment: Deployment, most_cases: int = 0) -> Questions:
-    """Return what a deployment is asked under load: its golden cases that can be told apart, `most_cases` of them or all."""
+def make_questions(trial: Trial, deployment: Deployment, order: LoadOrder | None = None, attempt: int = 1) -> Questions:
+    """Return what a deployment is asked under load: its golden cases that can be told apart, as many as an order says, or all."""
     manifest = deployment.model.manifest
     cases = pick_cases(deployment.model.cases, manifest)
+    most_cases = order.cases if order else 0
+    if order is not None and order.fresh:
+        longest_s = order.duration_s + (
+            WARM_UP.maximum_s + WARM_UP_SLACK_S if order.warm_up_s is None else order.warm_up_s
+        )
+        wanted = most_cases or math.ceil((order.rate or 0.0) * longest_s * _MORE) + 1
+        cases = make_fresh(cases, manifest, part=order.fresh - 1 + 3 * (attempt - 1), most=wanted) or cases
     return Questions(
         endpoint=deployment.endpoint,
         manifest=manifest,
@@ -131,10 +150,19 @@ def _measure_once(
     idle: Callable[[], None],
 ) -> LoadRecord:
     directory = make_directory(trial.directory.path / "samples", f"{name}-{order.name}")
+    next_s = PROGRESS_S
+
+    def tell(snapshot: Snapshot) -> None:
+        nonlocal next_s
+        if snapshot.elapsed_s >= next_s:
+            next_s = snapshot.elapsed_s + PROGRESS_S
+            trial.say(f"{name}: {order.name}: {describe_snapshot(snapshot)}")
+            idle()
+
     with trial.lock.measure(trial.say), trial.fleet.hushed(name), off_cpus(deployment):
         idle()
         before = read_usage(deployment)
-        result = run_order(questions, schedule, order, directory)
+        result = run_order(questions, schedule, order, directory, tell)
         after = read_usage(deployment)
         cpu_limit = read_cpu_limit(deployment)
     return LoadRecord(
@@ -167,7 +195,13 @@ def draw_schedule(order: LoadOrder) -> Schedule | None:
     return make_schedule(law, duration_s=order.duration_s, seed=order.seed)
 
 
-def run_order(questions: Questions, schedule: Schedule | None, order: LoadOrder, directory: Path) -> LoadResult:
+def run_order(
+    questions: Questions,
+    schedule: Schedule | None,
+    order: LoadOrder,
+    directory: Path,
+    on_progress: Callable[[Snapshot], None] = lambda _snapshot: None,
+) -> LoadResult:
     """Make one run as ordered, in an empty directory, and return its figures. For a timed window that the caller holds."""
     plan = msgspec.structs.replace(
         _PLAN,
@@ -190,6 +224,7 @@ def run_order(questions: Questions, schedule: Schedule | None, order: LoadOrder,
         ),
         objectives=order.objectives,
         requested=order.rate,
+        on_progress=on_progress,
     )
     for each in (SCHEDULE_FILE, WARM_UP_FILE):
         (directory / each).unlink(missing_ok=True)

@@ -19,12 +19,14 @@ LATENCY: LoadOrder = LoadOrder(name="latency", rate=20.0)
 """Where nothing else is asked: the same for every target, down to the times at which each request is due."""
 NIGHTLY: LoadOrder = dataclasses.replace(LATENCY, duration_s=60.0)
 """The same in the nightly profile."""
+QUESTIONS_S = 20.0
+"""Window of a run that is compared with another of the same target."""
 SEARCH: CapacityOrder = CapacityOrder()
 """The search of the highest rate: the same for every target, as far as their answers are."""
 Load = Callable[[LoadOrder], LoadRecord]
 Search = Callable[[CapacityOrder], CapacityRecord]
 Floor = Callable[[float], FloorRecord]
-_RUNS = pytest.StashKey[dict[tuple[str, str], LoadRecord]]()
+_RUNS = pytest.StashKey[dict[str, LoadRecord]]()
 
 
 def order_latency(settings: Settings) -> LoadOrder:
@@ -50,24 +52,43 @@ def order_capacity(settings: Settings) -> CapacityOrder:
     return dataclasses.replace(SEARCH, objectives=objectives)
 
 
-def run_latency(
-    request: pytest.FixtureRequest, target: str, load: Load, *, name: str = "", cases: int = 0
-) -> LoadRecord:
-    """Return the record of the run that tells the latency of a target, or of the same by another name, with fewer cases.
-
-    Each is made at the first call.
+def run_latency(request: pytest.FixtureRequest, target: str, load: Load) -> LoadRecord:
+    """Return the record of the run that tells the latency of a target, made at the first call.
 
     Raises:
         InvalidMeasurementError: it was no measurement, however often it was tried.
     """
     order = order_latency(find_session(request.config).settings)
-    if name:
-        order = dataclasses.replace(order, name=name, cases=cases, objectives=None)
     runs = request.config.stash.setdefault(_RUNS, {})
-    key = (target, order.name)
-    if key not in runs:
-        runs[key] = load(order)
-    record = runs[key]
+    if target not in runs:
+        runs[target] = load(order)
+    return require_valid(runs[target])
+
+
+def run_three(request: pytest.FixtureRequest, load: Load, *, is_fresh: bool) -> list[LoadRecord]:
+    """Return the records of runs at the same rate: with questions that vary, with one, with others that vary.
+
+    The first alone where the server cannot keep up with it: then there is nothing to compare.
+
+    Args:
+        is_fresh: ask what was never asked before (`LoadOrder.fresh`), where the model has it.
+
+    Raises:
+        InvalidMeasurementError: one was no measurement, however often it was tried.
+    """
+    order = order_latency(find_session(request.config).settings)
+    order = dataclasses.replace(order, duration_s=min(order.duration_s, QUESTIONS_S), objectives=None)
+    records: list[LoadRecord] = []
+    for place, (name, cases) in enumerate((("varied", 0), ("repeated-input", 1), ("varied-again", 0)), 1):
+        fresh = place if is_fresh else 0
+        records.append(require_valid(load(dataclasses.replace(order, name=name, cases=cases, fresh=fresh))))
+        if is_fresh and records[0].result.saturated:
+            break
+    return records
+
+
+def require_valid(record: LoadRecord) -> LoadRecord:
+    """Return a record that is a measurement. Raises InvalidMeasurementError when it is none."""
     if not record.result.valid:
         said = "; ".join(f"{reason.code}: {reason.message}" for reason in record.result.reasons)
         raise InvalidMeasurementError(
