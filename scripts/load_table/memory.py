@@ -23,7 +23,7 @@ from seatrial.load.schedules import make_schedule
 from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 from seatrial_fixtures.specimens.process import serve
 
-RATE = 2000.0
+RATE = 10_000.0
 RECORDS = 10_000_000
 WINDOW_NS = 1000 * 10**9
 _BLOCK = 100_000

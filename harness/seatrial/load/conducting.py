@@ -15,7 +15,7 @@ from seatrial.load.plan import Plan
 from seatrial.load.ranking import rank_so_far
 from seatrial.load.samples import NEVER, SAMPLE, Samples
 from seatrial.load.stationarity import WarmUpLimits, WarmUpVerdict, judge_warm_up
-from seatrial.load.stopping import StopRule, StopVerdict, judge_stop, plan_looks
+from seatrial.load.stopping import CONFIDENCE, StopRule, StopVerdict, judge_stop, plan_looks
 
 NOTICE_NS: Final = 100_000_000
 """Between the order that begins the window and its beginning: it must have arrived by then."""
@@ -71,6 +71,13 @@ class Conductor:
             self._judge_warm_up(pacer, self._conduct.warm_up, elapsed_s)
         elif self._conduct.stop is not None and self._offsets_ns is not None and not (self.stop and self.stop.stop):
             self._judge_stop(pacer, self._conduct.stop, self._offsets_ns)
+
+    def conclude(self) -> None:
+        """Say, where the window did not end early though it might have, that it ended at its time limit."""
+        if self._conduct.stop is not None and not (self.stop and self.stop.stop):
+            known = self.stop.message if self.stop else "it was shorter than what is looked at"
+            message = f"the time limit was reached: {known}"
+            self.stop = StopVerdict(why="limit", confidence=CONFIDENCE, message=message)
 
     def _judge_warm_up(self, pacer: Pacer, limits: WarmUpLimits, elapsed_s: float) -> None:
         # Of a run that is stopped, what was never due ends as well, before its time.

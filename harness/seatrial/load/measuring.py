@@ -83,6 +83,8 @@ def measure_load(
 
         with MachineGauge(ready.pid) as machine:
             done = pacer.run(start_ns, follow)
+    if not done.stopped:
+        conductor.conclude()
     checked = None if questions is None else check_answers(samples_path, read_answers(directory), questions.judge)
     samples = read_samples(samples_path)
     result = analyse(

@@ -125,7 +125,11 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         str, Meta(description="what was found of that, in words; empty when nobody looked, or the run is invalid")
     ] = ""
     ended: Annotated[
-        str, Meta(description="why the window ended early, narrow: … or decided: …; empty when it had its whole length")
+        str,
+        Meta(
+            description="why the window ended, where it might end early: narrow: … or decided: … when it did, limit: … "
+            "when it had its whole length; empty where nothing could end it"
+        ),
     ] = ""
     judgement: Annotated[
         Judgement | None, Meta(description="whether objectives were kept; null when none was given")

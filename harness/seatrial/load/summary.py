@@ -60,7 +60,7 @@ def _list_phases(result: LoadResult, url: str) -> Iterator[str]:
     if result.warm_up:
         yield f"warm-up of {result.warm_up_s:.1f} s: {result.warm_up}"
     if result.ended:
-        yield f"ended early, {result.ended}"
+        yield f"ended {'' if result.ended.startswith('limit:') else 'early, '}{result.ended}"
 
 
 def _list_answers(result: LoadResult) -> Iterator[str]:

@@ -14,12 +14,12 @@ from seatrial.load.driver import PacerRun
 from seatrial.load.lateness import QUIETER, find_late_sends, measure_lateness
 from seatrial.load.littles_law import find_broken_law
 from seatrial.load.machine import MachineUse
+from seatrial.load.plan import TOLD
 from seatrial.load.result import Reason
 from seatrial.load.samples import Outcome
+from seatrial.load.saturation import find_saturation
 
 CLOCK_STEP_NS: Final = 1_000_000
-TOLD: Final = "told to stop"
-"""`Done.stopped` of a pacer that was told to."""
 _MORE = {
     "connections": "allow more connections, or lower the rate: the server held every one that the client may open",
     "descriptors": "raise the limit of open files (ulimit -n), or lower the rate",
@@ -33,7 +33,8 @@ def find_flaws(run: PacerRun, machine: MachineUse | None = None, checked: Checke
     | code | when |
     |---|---|
     | `interrupted`, `stopped` | it ended before its time: told to, or after too many failures in a row |
-    | `connections-exhausted`, `descriptors-exhausted`, `ports-exhausted` | the client ran out of them, so that requests waited |
+    | `connections-exhausted` | the client had as many as it may, so that requests waited, and the server did not fall behind |
+    | `descriptors-exhausted`, `ports-exhausted` | the client ran out of them, so that requests waited |
     | `late-sends` | over 1 % were sent later than the larger of 1 ms and 5 % of the median response time |
     | `missing-sends` | requests of the schedule were not sent, or left no record |
     | `client-saturated` | its loop came late, it used its CPU up, waited for one, was one of too many, or was robbed of it |
@@ -52,7 +53,10 @@ def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> 
             message=f"the run ended before its time: {done.stopped}",
             fix="let it run to its end",
         )
-    if done.exhausted:
+    if done.exhausted == "connections" and find_saturation(run):
+        # Requests that were due waited for the server: it held every connection, and fell behind.
+        pass
+    elif done.exhausted:
         yield Reason(
             code=f"{done.exhausted}-exhausted",
             message=f"the client ran out of {done.exhausted} ({done.connections_opened} connections were opened), "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -139,6 +140,49 @@ def test_without_a_free_connection_the_client_is_exhausted(serve: Serve, tmp_pat
 
     assert run.done.exhausted == "connections"
     assert run.done.connections_opened == 2
+
+
+def test_a_client_without_descriptors_says_so(serve: Serve, tmp_path: Path) -> None:
+    plan = make_plan(serve("stall"), drain_s=0.1)
+    offsets = make_schedule(Constant(rate=50.0), duration_s=1.0, seed=1).offsets_ns
+    with Pacer(plan, offsets, tmp_path) as pacer:
+        resource.prlimit(pacer.wait_ready().pid, resource.RLIMIT_NOFILE, (24, 24))
+        done = pacer.run(time.monotonic_ns(), lambda _: None)
+
+    assert done.exhausted == "descriptors"
+
+
+def test_a_client_takes_the_descriptors_that_it_may_have() -> None:
+    program = (
+        "import resource\n"
+        "from seatrial.load.pacer.__main__ import allow_descriptors\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 200))\n"
+        "for count in (32, 128, 5000):\n"
+        "    allow_descriptors(count)\n"
+        "    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["64", "128", "200"]
+
+
+def test_a_long_schedule_takes_eight_bytes_a_request(serve: Serve, tmp_path: Path) -> None:
+    count = 2_000_000
+    port, peaks = serve("echo"), []
+    for offsets in (np.zeros(1, np.int64), np.arange(count, dtype=np.int64) * 10_000):
+        directory = tmp_path / str(len(offsets))
+        directory.mkdir()
+        with Pacer(make_plan(port), offsets, directory) as pacer:
+            peaks.append(psutil.Process(pacer.wait_ready().pid).memory_info().rss)
+
+    assert peaks[1] - peaks[0] < 12 * count
+
+
+def test_what_still_waits_for_a_connection_at_the_end_is_pending(serve: Serve, tmp_path: Path) -> None:
+    run = run_open(serve("stall"), tmp_path, rate=50.0, max_connections=2, drain_s=0.1)
+
+    assert count(run) == {"CENSORED": 50}
+    assert (run.samples["sent_ns"] == NEVER).sum() == 48
 
 
 def test_answers_that_differ_are_told_apart(serve: Serve, tmp_path: Path) -> None:

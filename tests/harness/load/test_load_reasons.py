@@ -42,7 +42,8 @@ def draw_queue(load: float, *, rate: int = 100, seconds: int = 20, stall_s: floa
 
 def make_run(samples: Samples, *, seconds: float = 20, done: dict[str, Any] | None = None, **plan: Any) -> PacerRun:
     end_ns = START_NS + int(seconds * 1e9)
-    area = int(np.maximum(np.minimum(samples["last_ns"], end_ns) - samples["sent_ns"], 0).sum())
+    in_flight = np.minimum(samples["last_ns"], end_ns) - samples["sent_ns"]
+    area = int(np.maximum(in_flight[samples["sent_ns"] != NEVER], 0).sum())
     told = Done(
         start_ns=START_NS,
         window_begin_ns=START_NS,
@@ -221,6 +222,28 @@ def test_a_server_that_cannot_keep_up_is_saturated_and_its_figures_stand() -> No
     assert (result.valid, result.saturated) == (True, True)
     assert [reason.code for reason in result.reasons] == ["saturated"]
     assert result.response_time_s.p50 is not None
+
+
+def test_a_server_that_holds_every_connection_and_falls_behind_is_saturated() -> None:
+    waiting = draw_queue(1.2)
+    waiting["sent_ns"] = np.maximum(waiting["sent_ns"], waiting["last_ns"] - 300 * MS)
+
+    result = analyse(make_run(waiting, done={"exhausted": "connections"}))
+
+    assert [reason.code for reason in result.reasons] == ["saturated"]
+    assert result.response_time_s.p50 is not None
+
+
+def test_requests_that_never_got_a_connection_do_not_make_others_look_quicker() -> None:
+    waiting = draw_queue(1.2)
+    unsent = waiting["last_ns"] > START_NS + 15 * 10**9
+    waiting["outcome"][unsent], waiting["sent_ns"][unsent] = Outcome.CENSORED, NEVER
+
+    result = analyse(make_run(waiting, done={"exhausted": "connections"}))
+
+    assert [reason.code for reason in result.reasons] == ["saturated"]
+    assert result.censored == int(unsent.sum()) > len(waiting) / 5
+    assert result.response_time_s.p99 is None, "it lies among what was never answered"
 
 
 def test_failures_have_a_series_of_their_own() -> None:

@@ -11,15 +11,20 @@ import pytest
 
 from seatrial.load.arrivals import Constant
 from seatrial.load.driver import Pacer, PacerRun
+from seatrial.load.measuring import measure_load
 from seatrial.load.plan import Destination, Done, Plan, Progress
+from seatrial.load.result import LoadResult
 from seatrial.load.samples import Outcome, Samples, read_samples
 from seatrial.load.schedules import make_schedule
 from seatrial.load.validity import find_flaws
 from seatrial.load.window import find_window
+from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
+from seatrial_fixtures.specimens.process import serve as serve_specimen
 
 Serve = Callable[..., int]
 SECOND_NS = 1_000_000_000
 RATE = 50.0
+MOST_RUNS = 30
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 
 
@@ -52,6 +57,48 @@ def run_told(
         ready = pacer.wait_ready()
         done = pacer.run(time.monotonic_ns() + SECOND_NS // 10, lambda progress: order(pacer, progress))
     return PacerRun(plan=plan, ready=ready, done=done, samples=read_samples(directory / "samples.bin"))
+
+
+def measure_until(
+    is_enough: Callable[[LoadResult], bool], behaviour: Behaviour, directory: Path, *, rate: float
+) -> list[LoadResult]:
+    """Make runs of a second until one is enough: of a busy machine most may be none."""
+    results: list[LoadResult] = []
+    with serve_specimen(behaviour) as specimen:
+        plan = Plan(
+            destination=specimen.destination,
+            requests=(specimen.make_request(0),),
+            cases=(0,),
+            mode="open",
+            duration_s=1.0,
+            timeout_s=5.0,
+            connections=2,
+            max_connections=8,
+        )
+        while len(results) < MOST_RUNS and not (results and is_enough(results[-1])):
+            schedule = make_schedule(Constant(rate=rate), duration_s=1.0, seed=1)
+            (directory / str(len(results))).mkdir()
+            results.append(measure_load(plan, schedule, directory=directory / str(len(results))))
+    return results
+
+
+def test_a_run_of_a_machine_that_lets_it_is_valid(tmp_path: Path) -> None:
+    results = measure_until(lambda result: result.valid, Behaviour(service=Fixed(seconds=0.02)), tmp_path, rate=50.0)
+
+    assert results[-1].valid, [reason.message for result in results for reason in result.reasons]
+    assert not results[-1].saturated
+    assert 0.02 <= (results[-1].response_time_s.p50 or 0) < 0.2
+
+
+def test_a_server_that_falls_behind_is_saturated_and_its_times_stand(tmp_path: Path) -> None:
+    """It holds each of eight connections, and more are due."""
+    behaviour = Behaviour(service=Fixed(seconds=0.02), workers=1)
+
+    results = measure_until(lambda result: result.valid, behaviour, tmp_path, rate=200.0)
+
+    assert results[-1].valid, [reason.message for result in results for reason in result.reasons]
+    assert [reason.code for reason in results[-1].reasons] == ["saturated"]
+    assert (results[-1].response_time_s.max or 0) > 1.0
 
 
 def begin_soon(pacer: Pacer, progress: Progress) -> None:

@@ -27,11 +27,12 @@ class OpenLoop(Engine):
         self, plan: Plan, recorder: Recorder, offsets_ns: npt.NDArray[np.int64], warm_up_ns: npt.NDArray[np.int64]
     ) -> None:
         super().__init__(plan, recorder)
-        # The stretch that is being sent: offsets from a base, and the place of the next; the window's follows the warm-up's.
-        self._offsets: list[int] = warm_up_ns.tolist()
+        # The stretch that is being sent: offsets from a base, and the place of the next; the window's follows the warm-up's. As
+        # memory of eight bytes each: a list of numbers takes forty.
+        self._offsets = np.ascontiguousarray(warm_up_ns, np.int64).data
         self._base_ns = 0
         self._next = 0
-        self._window_offsets: list[int] | None = offsets_ns.tolist()
+        self._window_offsets: memoryview[int] | None = np.ascontiguousarray(offsets_ns, np.int64).data
         self._sent_before = 0
         self._free: list[Connection] = []
         self._waiting: deque[tuple[int, int]] = deque()
@@ -62,7 +63,7 @@ class OpenLoop(Engine):
         finally:
             self._alarm.close()
         for request, intended_ns in self._waiting:
-            self.fail_unsent(request, intended_ns, Outcome.UNSENT)
+            self.fail_unsent(request, intended_ns, Outcome.CENSORED)
         if self._window_offsets is not None:
             self._begin_stretch()
         for place in range(self._next, len(self._offsets)):
@@ -73,7 +74,8 @@ class OpenLoop(Engine):
         """Send no more of the warm-up than is due by then."""
         super().begin_window(at_ns)
         if self._window_offsets is not None:
-            del self._offsets[max(self._next, bisect_left(self._offsets, self.window_begin_ns - self.start_ns)) :]
+            due = bisect_left(self._offsets, self.window_begin_ns - self.start_ns)
+            self._offsets = self._offsets[: max(self._next, due)]
         elif self._next == 0:
             self._base_ns = self.window_begin_ns
 
@@ -81,7 +83,7 @@ class OpenLoop(Engine):
         """Send no more of the schedule than is due by now."""
         super().end_window()
         if self._over.is_set() and self._window_offsets is None:
-            del self._offsets[self._next :]
+            self._offsets = self._offsets[: self._next]
 
     def free(self, connection: Connection, at_ns: int) -> None:
         """Give the connection to the request that waits longest, or keep it."""
@@ -128,7 +130,8 @@ class OpenLoop(Engine):
     def _begin_stretch(self) -> None:
         """Go on with the window's schedule."""
         self._sent_before += self._next
-        self._offsets, self._window_offsets = self._window_offsets or [], None
+        assert self._window_offsets is not None
+        self._offsets, self._window_offsets = self._window_offsets, None
         self._base_ns, self._next = self.window_begin_ns, 0
 
     def _dispatch(self, request: int, intended_ns: int) -> None:
