@@ -103,9 +103,12 @@ class Apart:
                 self._wait(name_target(item))
         except BaseException as error:  # noqa: BLE001 - it is raised again, after a tear-down that must be
             problem = error
-        result = yield
-        if problem is not None:
-            raise problem
+            self._break_off()
+        try:
+            result = yield
+        finally:
+            if problem is not None:
+                raise problem
         return result
 
     def _is_apart(self, item: pytest.Item) -> bool:

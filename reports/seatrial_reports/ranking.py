@@ -21,8 +21,8 @@ class Ranking:
 def rank_targets(run: RunResult) -> Ranking | None:
     """Return the order of targets by the median response time of their last valid latency run; None without two of them.
 
-    A target begins a group when its median is three times the noise floor of the machine above that of each of the group before,
-    and their confidence intervals do not overlap.
+    A target begins a group when its median is three times the noise floor of the machine above that of each before, and their
+    confidence intervals do not overlap.
     """
     results = {name: each for name, each in _list_results(run) if each.response_time_s.p50 is not None}
     if len(results) < 2:
@@ -36,10 +36,12 @@ def rank_targets(run: RunResult) -> Ranking | None:
         )
     groups: list[list[str]] = []
     for name in sorted(results, key=lambda name: results[name].response_time_s.p50 or 0.0):
-        if groups and not all(_is_told_apart(results[each], results[name], run.calibration) for each in groups[-1]):
-            groups[-1].append(name)
-        else:
-            groups.append([name])
+        group = [name]
+        while not all(
+            _is_told_apart(results[each], results[name], run.calibration) for earlier in groups for each in earlier
+        ):
+            group = groups.pop() + group
+        groups.append(group)
     return Ranking(
         groups=tuple(", ".join(_describe(name, results[name]) for name in group) for group in groups),
         note=f"Medians that differ by less than {TIMES_FLOOR:g} times this machine's noise floor of {floor_s * 1e3:.3f} ms, or "

@@ -241,6 +241,28 @@ def test_main(seatrial_deployment):
     raise KeyboardInterrupt
 """
 
+INTERRUPTED_WAIT = """
+import os
+import signal
+
+@pytest.fixture(scope="session")
+def slow():
+    yield
+    time.sleep(1.0)
+
+@ask("MINE1", apart=True)
+def test_apart(seatrial_deployment):
+    wait_for("main")
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)
+    raise AssertionError("what it asked was taken down")
+
+@ask("MINE2")
+def test_main(seatrial_deployment, slow):
+    Path("main").touch()
+"""
+
 
 def run_trial(
     directory: Path, asks: str, *arguments: str, code: int = 0
@@ -319,6 +341,13 @@ def test_what_cannot_be_asked_apart_is_asked_as_ever(tmp_path: Path) -> None:
     assert "it was asked" in text
     assert "async def functions are not natively supported" in text
     assert checks["MINE3"].status == "pass"
+
+
+def test_who_is_interrupted_while_it_waits_tells_nothing_of_what_fails_by_that(tmp_path: Path) -> None:
+    _, checks, leftovers = run_trial(tmp_path, INTERRUPTED_WAIT, code=2)
+
+    assert {name: check.status for name, check in checks.items()} == {"MINE2": "pass"}
+    assert not leftovers
 
 
 def test_a_parameter_with_a_default_keeps_it(tmp_path: Path) -> None:

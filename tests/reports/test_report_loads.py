@@ -179,6 +179,17 @@ def test_one_that_is_not_told_apart_from_one_of_a_group_is_in_it(trials):
     assert ranking.groups == ("local 2.00 ms, docker 2.30 ms, mlflow 2.65 ms", "gradio 9.00 ms")
 
 
+def test_one_that_is_not_told_apart_from_any_before_joins_all_between(trials):
+    run = make_ranked(trials, {"local": 0.002, "docker": 0.003, "mlflow": 0.0031, "gradio": 0.009}, 0.0001)
+    load = run.targets["mlflow"].loads[-1]
+    wide = msgspec.structs.replace(load.result, intervals={"p50": Interval(low=0.0015, high=0.005, confidence=0.95)})
+    target = msgspec.structs.replace(run.targets["mlflow"], loads=(msgspec.structs.replace(load, result=wide),))
+
+    groups = rank_targets(msgspec.structs.replace(run, targets={**run.targets, "mlflow": target})).groups
+
+    assert groups == ("local 2.00 ms, docker 3.00 ms, mlflow 3.10 ms", "gradio 9.00 ms")
+
+
 def test_without_a_noise_floor_no_order_is_given(trials, tmp_path):
     run = make_ranked(trials, MEDIANS_S, None)
 

@@ -74,7 +74,8 @@ class Conductor:
 
     def conclude(self) -> None:
         """Say, where the window did not end early though it might have, that it ended at its time limit."""
-        if self._conduct.stop is not None and not (self.stop and self.stop.stop):
+        may_stop = self._conduct.stop is not None and self._offsets_ns is not None
+        if may_stop and not (self.stop and self.stop.stop):
             known = self.stop.message if self.stop else "it was shorter than what is looked at"
             message = f"the time limit was reached: {known}"
             self.stop = StopVerdict(why="limit", confidence=CONFIDENCE, message=message)

@@ -21,7 +21,7 @@ _LONGEST: Final = 10
 _STEP: Final = 1_000_003
 
 
-def make_fresh(cases: Sequence[Case], manifest: Manifest, *, part: int, most: int) -> tuple[Case, ...]:
+def make_fresh(cases: Sequence[Case], manifest: Manifest, *, part: int, most: int, start: int = 0) -> tuple[Case, ...]:
     """Return questions of one of `PARTS` shares, `most` at most; none where the model takes no batches, or shapes differ.
 
     Each is a batch of as many golden cases as it takes to have enough orders of them, ten at most. Their answers differ pairwise
@@ -31,16 +31,17 @@ def make_fresh(cases: Sequence[Case], manifest: Manifest, *, part: int, most: in
         cases: golden cases that differ pairwise.
         manifest: the model's.
         part: which of the shares, from 0.
-        most: how many are wanted; what they take together is bounded too, by 64 MiB of inputs.
+        most: how many are wanted, the same for every part; what they take together is bounded too, by 64 MiB.
+        start: where among the orders the first part begins.
     """
     if len(cases) < 2 or not manifest.batched or not _are_alike(cases):
         return ()
     longest = min(_LONGEST, len(cases))
     length = next((k for k in range(2, longest) if math.factorial(k) >= PARTS * most), longest)
     chosen = [cases[place * len(cases) // length] for place in range(length)]
-    size_bytes = sum(array.nbytes for case in chosen for array in case.inputs.values())
+    size_bytes = sum(array.nbytes for case in chosen for array in (*case.inputs.values(), *case.outputs.values()))
     count = min(most, math.factorial(length) // PARTS, MOST_BYTES // max(size_bytes, 1))
-    return tuple(_join(_order(chosen, part + PARTS * number)) for number in range(count))
+    return tuple(_join(_order(chosen, start + part + PARTS * number)) for number in range(count))
 
 
 def _are_alike(cases: Sequence[Case]) -> bool:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from seatrial.load.blocks import SampleSeries, read_blocks
 from seatrial.load.driver import PacerRun
 from seatrial.load.result import Reason
-from seatrial.load.samples import Outcome, Samples
+from seatrial.load.samples import NEVER, SAMPLE, Outcome, Samples
 from seatrial.load.window import Window, find_window
 
 FEWEST_REQUESTS: Final = 100
@@ -47,6 +47,21 @@ def find_saturation(run: PacerRun) -> tuple[Reason, ...]:
             fix="lower the rate, or give the server more: these figures are those of an overload",
         ),
     )
+
+
+def slows_down(run: PacerRun) -> bool:
+    """Whether requests took over twice as long, once sent, at the end as while a quarter of the connections sufficed.
+
+    Where every connection is taken it tells a server that falls behind from one that takes its time, whoever asks: of that one
+    the client has too few.
+    """
+    parts = [block[["sent_ns", "last_ns"]][block["sent_ns"] != NEVER] for block in read_blocks(run.samples)]
+    sent = np.sort(np.concatenate(parts), order="sent_ns") if parts else np.empty(0, SAMPLE)
+    if len(sent) < FEWEST_REQUESTS:
+        return False
+    took_ns = sent["last_ns"] - sent["sent_ns"]
+    at_first, at_last = took_ns[: max(run.plan.max_connections // 4, 1)], took_ns[-len(sent) // 10 :]
+    return bool(np.median(at_last) > SLOWER_ALLOWED * np.median(at_first))
 
 
 def _list_signs(samples: Samples, window: Window) -> Iterator[str]:

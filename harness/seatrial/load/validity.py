@@ -17,7 +17,7 @@ from seatrial.load.machine import MachineUse
 from seatrial.load.plan import TOLD
 from seatrial.load.result import Reason
 from seatrial.load.samples import Outcome
-from seatrial.load.saturation import find_saturation
+from seatrial.load.saturation import find_saturation, slows_down
 
 CLOCK_STEP_NS: Final = 1_000_000
 _MORE = {
@@ -53,9 +53,9 @@ def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> 
             message=f"the run ended before its time: {done.stopped}",
             fix="let it run to its end",
         )
-    if done.exhausted == "connections" and find_saturation(run):
+    if done.exhausted == "connections" and find_saturation(run) and slows_down(run):
         # Requests that were due waited for the server: it held every connection, and fell behind.
-        pass
+        yield from _find_missing_sends(run)
     elif done.exhausted:
         yield Reason(
             code=f"{done.exhausted}-exhausted",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +114,12 @@ def make_questions(trial: Trial, deployment: Deployment, order: LoadOrder | None
         longest_s = order.duration_s + (
             WARM_UP.maximum_s + WARM_UP_SLACK_S if order.warm_up_s is None else order.warm_up_s
         )
-        wanted = most_cases or math.ceil((order.rate or 0.0) * longest_s * _MORE) + 1
-        cases = make_fresh(cases, manifest, part=order.fresh - 1 + 3 * (attempt - 1), most=wanted) or cases
+        # As many for an order of one: how many there are decides about how much work each is.
+        wanted = math.ceil((order.rate or 0.0) * longest_s * _MORE) + 1
+        # What outlives a trial may remember the questions of the one before.
+        start = zlib.crc32(trial.directory.path.name.encode())
+        part = order.fresh - 1 + 3 * (attempt - 1)
+        cases = make_fresh(cases, manifest, part=part, most=wanted, start=start) or cases
     return Questions(
         endpoint=deployment.endpoint,
         manifest=manifest,

@@ -19,8 +19,9 @@ LATENCY: LoadOrder = LoadOrder(name="latency", rate=20.0)
 """Where nothing else is asked: the same for every target, down to the times at which each request is due."""
 NIGHTLY: LoadOrder = dataclasses.replace(LATENCY, duration_s=60.0)
 """The same in the nightly profile."""
-QUESTIONS_S = 20.0
-"""Window of a run that is compared with another of the same target."""
+QUESTIONS_S, QUESTIONS_RATE, FEWEST_QUESTIONS = 20.0, 20.0, 500
+"""Window of a run that is compared with another of the same target, seconds; its rate, where no other is given; and how many
+questions it has at least, unless that takes longer than other windows: under 400 tell no interval of a median."""
 SEARCH: CapacityOrder = CapacityOrder()
 """The search of the highest rate: the same for every target, as far as their answers are."""
 Load = Callable[[LoadOrder], LoadRecord]
@@ -77,7 +78,10 @@ def run_three(request: pytest.FixtureRequest, load: Load, *, is_fresh: bool) -> 
         InvalidMeasurementError: one was no measurement, however often it was tried.
     """
     order = order_latency(find_session(request.config).settings)
-    order = dataclasses.replace(order, duration_s=min(order.duration_s, QUESTIONS_S), objectives=None)
+    rate = order.rate or QUESTIONS_RATE
+    duration_s = min(max(QUESTIONS_S, FEWEST_QUESTIONS / rate), order.duration_s)
+    # Of a law with rates of its own nobody knows how many questions it needs.
+    order = dataclasses.replace(order, rate=rate, arrivals="poisson", duration_s=duration_s, objectives=None)
     records: list[LoadRecord] = []
     for place, (name, cases) in enumerate((("varied", 0), ("repeated-input", 1), ("varied-again", 0)), 1):
         fresh = place if is_fresh else 0

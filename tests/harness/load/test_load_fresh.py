@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from seatrial.endpoint import Endpoint
 from seatrial.load.fresh import PARTS, make_fresh
 from seatrial.model import Case, Manifest, TensorSpec
+from seatrial.trial.measuring import LoadOrder, make_questions
 
 MANIFEST = Manifest(
     name="squares",
@@ -46,6 +51,35 @@ def test_no_question_comes_twice_in_any_part(count: int, most: int, length: int)
     assert len({tuple(sorted(question)) for question in questions}) == 1, "each takes as much work as any other"
 
 
+def test_another_start_has_other_questions() -> None:
+    here, there = (make_fresh(make_cases(100), MANIFEST, part=0, most=100, start=start) for start in (0, 123_456_789))
+
+    assert len({read(case) for case in here} | {read(case) for case in there}) == 200
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+def test_an_order_of_one_question_asks_one_of_as_much_work(attempt: int) -> None:
+    model = SimpleNamespace(manifest=MANIFEST, cases=make_cases(100))
+    endpoint = Endpoint(address="http://127.0.0.1:1", wire="v2", path="loopback")
+    deployment: Any = SimpleNamespace(model=model, endpoint=endpoint)
+    trial: Any = SimpleNamespace(
+        settings=SimpleNamespace(general=SimpleNamespace(allow_remote=())),
+        directory=SimpleNamespace(path=Path("a-trial")),
+    )
+    orders = (
+        LoadOrder(name="varied", rate=20.0, fresh=1),
+        LoadOrder(name="one", rate=20.0, fresh=2, cases=1),
+        LoadOrder(name="varied", rate=20.0, fresh=3),
+    )
+
+    varied, one, again = (make_questions(trial, deployment, order, attempt).cases for order in orders)
+
+    assert len(varied) == len(again) > 20 * 35
+    assert len(one) == 1
+    assert sorted(read(one[0])) == sorted(read(varied[0])) == sorted(read(again[0]))
+    assert len({read(case) for case in (*varied, *one, *again)}) == len(varied) + 1 + len(again)
+
+
 def test_each_has_the_answers_of_its_cases() -> None:
     for case in make_fresh(make_cases(20), MANIFEST, part=3, most=30):
         assert case.outputs["answer"].tolist() == [number**2 for number in read(case)]
@@ -62,7 +96,7 @@ def test_of_few_cases_there_are_as_many_as_there_can_be() -> None:
 def test_what_they_take_together_is_bounded() -> None:
     wide = [make_case(number, width=1 << 20) for number in range(5)]
 
-    assert len(make_fresh(wide, MANIFEST, part=0, most=50)) == 1
+    assert len(make_fresh(wide, MANIFEST, part=0, most=50)) < len(make_fresh(make_cases(5), MANIFEST, part=0, most=50))
 
 
 def test_there_are_none_without_batches() -> None:

@@ -228,10 +228,21 @@ def test_a_server_that_holds_every_connection_and_falls_behind_is_saturated() ->
     waiting = draw_queue(1.2)
     waiting["sent_ns"] = np.maximum(waiting["sent_ns"], waiting["last_ns"] - 300 * MS)
 
-    result = analyse(make_run(waiting, done={"exhausted": "connections"}))
+    result = analyse(make_run(waiting, done={"exhausted": "connections"}, max_connections=25))
 
     assert [reason.code for reason in result.reasons] == ["saturated"]
     assert result.response_time_s.p50 is not None
+
+
+def test_a_server_that_takes_its_time_whoever_asks_is_not_said_to_fall_behind() -> None:
+    """Requests wait in the client, which has too few connections for them."""
+    waiting = draw_queue(1.2)
+    waiting["sent_ns"] = waiting["last_ns"] - 300 * MS
+
+    result = analyse(make_run(waiting, done={"exhausted": "connections"}, max_connections=25))
+
+    assert "connections-exhausted" in [reason.code for reason in result.reasons]
+    assert not result.valid
 
 
 def test_requests_that_never_got_a_connection_do_not_make_others_look_quicker() -> None:
@@ -239,7 +250,7 @@ def test_requests_that_never_got_a_connection_do_not_make_others_look_quicker() 
     unsent = waiting["last_ns"] > START_NS + 15 * 10**9
     waiting["outcome"][unsent], waiting["sent_ns"][unsent] = Outcome.CENSORED, NEVER
 
-    result = analyse(make_run(waiting, done={"exhausted": "connections"}))
+    result = analyse(make_run(waiting, done={"exhausted": "connections"}, max_connections=1000))
 
     assert [reason.code for reason in result.reasons] == ["saturated"]
     assert result.censored == int(unsent.sum()) > len(waiting) / 5

@@ -98,6 +98,7 @@ class Book:
 
     def censor(self) -> None:
         """Record what is still pending."""
+        self._count_area()
         last_ns = time.monotonic_ns()
         for sent_ns, case in self._pending.values():
             self._add(sent_ns, last_ns, 0, case, 0, Outcome.CENSORED)
