@@ -30,6 +30,8 @@ pytestmark = pytest.mark.conformance
 _NEW_CLIENTS, _KEPT_CLIENTS = 4, 4
 GONE_WITHIN_S = 60.0
 """For one that is about to go: Kubernetes gives 30 s, and more where the pod asks for it."""
+SETTLED_S = 15.0
+"""For which their number has to hold."""
 _POLL_S = 0.1
 PACE_S = 0.1
 """From one question of a client to its next: constant load, whatever becomes of the answers."""
@@ -143,7 +145,7 @@ def test_scale_under_load(
     deployment = seatrial_deployment
     assert isinstance(deployment, Scales), "it claims scale, and cannot be told how many instances to run"
     _skip_forwarded(deployment)
-    before, wrong_counts = deployment.count_instances(), []
+    before, wrong_counts = count_settled(deployment), []
     try:
         with Traffic(deployment, clients=_NEW_CLIENTS, kept=_KEPT_CLIENTS, pace_s=PACE_S) as traffic:
             for replicas in (before + 1, before):
@@ -168,6 +170,20 @@ def test_scale_under_load(
         describe_requests("were answered wrong", find_wrong(history), history),
         describe_requests("failed", find_lost(history), history),
     )
+
+
+def count_settled(deployment: Scales, *, settled_s: float = SETTLED_S) -> int:
+    """Return how many instances there are when none is about to go any more, as after an update.
+
+    Where there is one, it is the one that serves; of several the number has to hold for a while.
+    """
+    found, since_s = deployment.count_instances(), time.monotonic()
+    deadline_s = since_s + GONE_WITHIN_S
+    while found > 1 and time.monotonic() < min(since_s + settled_s, deadline_s):
+        time.sleep(_POLL_S)
+        now = deployment.count_instances()
+        found, since_s = now, since_s if now == found else time.monotonic()
+    return found
 
 
 def _wait_instances(deployment: Scales, replicas: int) -> int:
