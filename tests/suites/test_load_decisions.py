@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.checks import InvalidMeasurementError
+from seatrial.checks import InvalidMeasurementError, UnsupportedError
 from seatrial.load.capacity import search_capacity
 from seatrial.load.result import Judgement
 from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord
 from seatrial.trial.flooring import compare_legs
-from seatrial_suites.benchmark.decisions import Median, decide_capacity, decide_path, decide_repeated
+from seatrial_suites.benchmark.decisions import Median, decide_capacity, decide_path, decide_repeated, require_new
 
 INVALID = Judgement(status="undecided", valid=False, message="late-sends")
 UNDECIDED = Judgement(status="undecided", message="too few requests")
@@ -96,3 +96,9 @@ def test_one_question_that_is_answered_from_memory_is_told() -> None:
 )
 def test_a_machine_that_became_faster_is_no_memory(before_s: float, after_s: float) -> None:
     decide_repeated(median(before_s), median(0.0100), median(after_s))
+
+
+def test_questions_that_came_again_tell_nothing_of_a_long_memory() -> None:
+    require_new(500, 500)
+    with pytest.raises(UnsupportedError, match="of 500 questions 499 differed"):
+        require_new(499, 500)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from seatrial.checks import InvalidMeasurementError
+from seatrial.checks import InvalidMeasurementError, UnsupportedError
 from seatrial.load.result import LoadResult
 from seatrial.records import CapacityRecord, FloorRecord
 
@@ -72,3 +72,11 @@ def decide_repeated(before: Median, repeated: Median, after: Median) -> None:
         f"p50 {repeated.p50_s * 1e3:.2f} ms for one question, "
         f"{before.p50_s * 1e3:.2f} and {after.p50_s * 1e3:.2f} ms for questions that vary"
     )
+
+
+def require_new(differed: int, asked: int) -> None:
+    """Raise UnsupportedError when questions came again, for nobody can tell then whether all of them are remembered."""
+    if differed < asked:
+        raise UnsupportedError(
+            f"of {asked} questions {differed} differed: who remembers them all is as quick with one as with these"
+        )

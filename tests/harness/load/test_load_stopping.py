@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seatrial.load.conducting import Conduct, Conductor
 from seatrial.load.objectives import Objectives
+from seatrial.load.plan import Destination, Plan
 from seatrial.load.quantiles import FOREVER_NS, Times, find_interval
 from seatrial.load.stopping import StopRule, WatchedQuantile, judge_stop, make_stop_rule, plan_looks
 
@@ -74,6 +76,26 @@ def test_it_goes_on_to_the_limit_while_one_objective_is_open() -> None:
     assert (early.why, early.stop) == ("", False)
     assert (last.why, last.confidence) == ("limit", 0.95)
     assert last.message.startswith("the time limit was reached: p50 is at most 50 ms")
+
+
+@pytest.mark.parametrize(
+    ("conduct", "offsets_ns", "why"),
+    [
+        (Conduct(stop=StopRule(quantiles=(WatchedQuantile(p=0.5),))), np.arange(10), "limit"),
+        (Conduct(stop=StopRule(quantiles=(WatchedQuantile(p=0.5),))), None, None),
+        (Conduct(), np.arange(10), None),
+    ],
+    ids=["may end early", "closed loop", "may not"],
+)
+def test_a_window_that_might_have_ended_early_says_that_it_did_not(
+    conduct: Conduct, offsets_ns: Times | None, why: str | None
+) -> None:
+    plan = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=1.0)
+    conductor = Conductor(conduct, plan, offsets_ns, 0)
+
+    conductor.conclude()
+
+    assert (conductor.stop.why if conductor.stop else None) == why
 
 
 def test_too_few_requests_decide_nothing() -> None:
