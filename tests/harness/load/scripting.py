@@ -119,9 +119,12 @@ class Server(asyncio.Protocol):
         is_whole = len(body) >= length
         if is_whole and asked not in self._requests:
             self._transport.write(b"not one of mine")
+        elif self._is_answered:
+            # What comes now is the rest of that request.
+            pass
         elif not self._script:
             self._end()
-        elif not self._is_answered and (is_whole or self._script[0].early):
+        elif is_whole or self._script[0].early:
             self._is_answered = True
             self._writing = asyncio.create_task(self._answer(self._script.pop(0)))
         if is_whole:
@@ -131,6 +134,8 @@ class Server(asyncio.Protocol):
 
     async def _answer(self, step: Step) -> None:
         for piece in step.pieces:
+            if self._transport.is_closing():
+                return
             self._transport.write(piece)
             for _ in range(4):
                 await asyncio.sleep(0)

@@ -112,6 +112,7 @@ def test_requests_that_a_socket_does_not_take_at_once_come_out_the_same(
     )
 
     assert (short.records, short.answers, short.counts) == (long.records, long.answers, long.counts)
+    assert len(short.records) == len(script) + 1
     # It goes the short way until the large one has to be left with the transport.
     assert short.short == (1 if small else 0)
 
