@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ from seatrial.records import ErrorRecord
 
 if TYPE_CHECKING:
     from seatrial.pytest_session import TrialSession
+    from seatrial.settings import Settings
 
 TOKEN = "seatrial_trial"  # noqa: S105 - a key of xdist's workerinput
 ALL = "seatrial_all"
+ORDER = "seatrial_order"
 # xdist's ways of handing out tests one by one or by file; `each` and `no` run them in pytest's own order.
 _DISTRIBUTIONS = frozenset({"load", "loadgroup", "loadscope", "loadfile", "worksteal"})
 
@@ -51,6 +54,7 @@ class Distributing:
             first = self._session.begun is None
             node.workerinput[TOKEN] = self._session.trial.make_token()
             node.workerinput[ALL] = self._session.collects_all
+            node.workerinput[ORDER] = self._session.choice.order
             if first:
                 self._session.trial.record_lacking()
         except SeatrialError as error:
@@ -60,6 +64,18 @@ class Distributing:
     def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ARG002 - xdist's signature
         for line in getattr(node, "workeroutput", {}).pop("seatrial_records", ()):
             self._session.trial.directory.append(line)
+
+
+def draw_order(config: pytest.Config, settings: Settings, targets: Sequence[str]) -> tuple[str, ...]:
+    """Return targets in an order by chance, so that what changes with time on a machine favours none.
+
+    Another one each time, unless a seed is given. All workers of xdist have the controller's: their tests must be the same.
+    """
+    given = getattr(config, "workerinput", {}).get(ORDER)
+    if given is not None:
+        return tuple(given)
+    chance = random.Random(settings.general.seed) if "seed" in settings.given else random.SystemRandom()
+    return tuple(chance.sample(targets, len(targets)))
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import queue
-import random
 import sys
 from collections.abc import Generator
 from contextlib import AbstractContextManager
@@ -25,7 +24,7 @@ from seatrial.plugin import OPTIONS
 from seatrial.pytest_apart import Apart
 from seatrial.pytest_asking import Asking
 from seatrial.pytest_collecting import Collecting
-from seatrial.pytest_distributing import ALL, TOKEN, Distributing
+from seatrial.pytest_distributing import ALL, TOKEN, Distributing, draw_order
 from seatrial.pytest_expectations import list_entries
 from seatrial.pytest_recording import Recording
 from seatrial.records import CapacityRecord, FloorRecord, LoadRecord, Record, RunResult
@@ -102,7 +101,10 @@ class TrialSession:
         """The targets."""
         try:
             choice = choose(self.settings.general.target, DEFAULT_TARGETS)
-            return choice if self._named != () else dataclasses.replace(choice, named=())
+            named = () if self._named == () else choice.named
+            return dataclasses.replace(
+                choice, named=named, order=draw_order(self._config, self.settings, choice.targets)
+            )
         except SeatrialError as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -136,10 +138,7 @@ class TrialSession:
 
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """Ask a test of every target, in one xdist group a target."""
-        # In an order by chance, so that what changes with time on a machine favours none; the seed is in the result.
-        names = list(self.choice.targets)
-        random.Random(self.settings.general.seed).shuffle(names)
-        groups = [(name, pytest.mark.xdist_group(name)) for name in names]
+        groups = [(name, pytest.mark.xdist_group(name)) for name in self.choice.order]
         parameters = [pytest.param(name, id=name, marks=group) for name, group in groups]
         metafunc.parametrize("seatrial_target", parameters, indirect=True, scope="session")
 

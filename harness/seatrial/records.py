@@ -258,6 +258,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     environment: EnvironmentRecord
     settings: dict[str, Any] = {}
     seed: int = 0
+    order: Annotated[tuple[str, ...], Meta(description="the targets as they were asked, one after the other")] = ()
     targets: dict[str, TargetResult]
     leftovers: tuple[LeftoverRecord, ...] = ()
     calibration: Annotated[

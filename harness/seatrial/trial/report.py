@@ -88,6 +88,7 @@ def summarise(trial: Trial, leftovers: Sequence[Leftover], command: Sequence[str
         environment=describe_environment(),
         settings={path: mask_setting(path, setting.value) for path, setting in trial.settings.given.items()},
         seed=trial.settings.general.seed,
+        order=trial.choice.order,
         targets=targets,
         leftovers=tuple(LeftoverRecord(kind=left.kind, id=left.id, how=left.how) for left in leftovers),
         calibration=read_calibration(trial.directory.path),

@@ -32,10 +32,17 @@ from seatrial.trial.turns import Turns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a trial is over: `named` are the targets that the user wrote out, not those that `all` stands for."""
+    """What a trial is over.
+
+    Attributes:
+        targets: all of them.
+        named: those that the user wrote out, not those that `all` stands for.
+        order: all of them as they are asked, one after the other.
+    """
 
     targets: tuple[str, ...]
     named: tuple[str, ...]
+    order: tuple[str, ...] = ()
 
 
 def choose(expressions: Sequence[str], default: Sequence[str]) -> Choice:
