@@ -63,6 +63,9 @@ class General(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ready_timeout_s: Annotated[float, Meta(description="bound on start to ready, for each deployment", gt=0)] = 180.0
     stop_grace_s: Annotated[float, Meta(description="SIGTERM to SIGKILL when a deployment is stopped", ge=0)] = 10.0
     seed: Annotated[int, Meta(description="of everything random")] = 0
+    calibrate: Annotated[
+        bool, Meta(description="measure this machine's noise floor before the first load; never in the profile smoke")
+    ] = True
     serial: Annotated[bool, Meta(description="bring targets up, and ask checks, one after another")] = False
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from seatrial.errors import SeatrialError
 from seatrial.load.calibrating import calibrate
-from seatrial.load.calibration import QUICK, Calibration
+from seatrial.load.calibration import BRIEF, QUICK, Calibration, CalibrationPlan
 from seatrial.load.conducting import Conduct
 from seatrial.load.fresh import make_fresh
 from seatrial.load.live import Snapshot
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from seatrial.trial.trial import Trial
 
 CALIBRATION_FILE: Final = "calibration.json"
+CALIBRATIONS: Final[dict[str, CalibrationPlan | None]] = {"smoke": None, "standard": BRIEF, "nightly": QUICK}
+"""By profile: a quarter of a minute in `standard`, half a minute in `nightly`."""
 PROGRESS_S: Final = 10.0
 """From one line on a run to the next: a line each second would be most of what a trial prints."""
 WARM_UP: Final = WarmUpLimits(maximum_s=20.0)
@@ -135,12 +137,14 @@ def read_calibration(directory: Path) -> Calibration | None:
 
 
 def calibrate_once(trial: Trial) -> None:
-    """Find out what this machine can tell apart, before the first load of a nightly trial."""
-    if trial.settings.general.profile != "nightly" or (trial.directory.path / CALIBRATION_FILE).exists():
+    """Find out what this machine can tell apart, before the first load of a trial; the profile says how closely."""
+    general = trial.settings.general
+    plan = CALIBRATIONS[general.profile]
+    if plan is None or not general.calibrate or (trial.directory.path / CALIBRATION_FILE).exists():
         return
     with trial.lock.measure(trial.say), trial.fleet.hushed(""):
-        trial.say("calibrating: half a minute")
-        calibration = calibrate(QUICK)
+        trial.say(f"calibrating, {len(plan.specimens) * plan.repeats} runs of {plan.duration_s:g} s")
+        calibration = calibrate(plan)
     trial.directory.write(CALIBRATION_FILE, msgspec.json.encode(calibration))
 
 
