@@ -149,6 +149,9 @@ class CapacityRunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     p99_s: float | None
     throttled_periods: float | None = None
     samples: str = ""
+    warm_up: Annotated[
+        str, Meta(description="what was found of the warm-up before it; empty where its length was given")
+    ] = ""
 
 
 class CapacityRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from seatrial.load.result import LoadResult, Reason
+from seatrial.load.result import LoadResult
+from seatrial.load.summary import list_remarks
 from seatrial.records import LoadRecord, RunResult
 from seatrial_reports.limits import show_cpu_limit, show_throttled
 from seatrial_reports.quantities import Figure, dash
@@ -28,7 +30,8 @@ class LoadLine:
     cpu_limit: Figure
     throttled: Figure
     network_path: str
-    reasons: tuple[Reason, ...]
+    notes: tuple[str, ...]
+    """Why it is saturated or no measurement, and what should be known of its figures."""
 
 
 def list_loads(run: RunResult) -> list[LoadLine]:
@@ -52,8 +55,14 @@ def _describe(record: LoadRecord) -> LoadLine:
         cpu_limit=show_cpu_limit(record.cpu_limit),
         throttled=show_throttled(record.usage.get("throttled_periods"), record.cpu_limit),
         network_path=f"{record.network_path}, {record.wire}",
-        reasons=result.reasons,
+        notes=tuple(_list_notes(result)),
     )
+
+
+def _list_notes(result: LoadResult) -> Iterator[str]:
+    for reason in result.reasons:
+        yield f"{reason.code}: {reason.message}{f'. Fix: {reason.fix}' if reason.fix else ''}"
+    yield from (f"remark: {remark}" for remark in list_remarks(result))
 
 
 def _list_times(result: LoadResult) -> tuple[Figure, ...]:

@@ -130,9 +130,9 @@ def _render_loads(run: RunResult) -> Iterator[str]:
             yield "\n".join(f"{place}. {escape_markdown(group)}" for place, group in enumerate(ranking.groups, 1))
         yield escape_markdown(ranking.note)
     items = [
-        f"- **{escape_markdown(line.target)}** {escape_markdown(line.name)}: {reason.code}: {escape_markdown(reason.message)}"
+        f"- **{escape_markdown(line.target)}** {escape_markdown(line.name)}: {escape_markdown(note)}"
         for line in lines
-        for reason in line.reasons
+        for note in line.notes
     ]
     if items:
         yield "\n".join(items[:_MOST_ITEMS])

@@ -9,7 +9,7 @@ from seatrial.load.objectives import Objectives
 from seatrial.load.schedules import make_schedule, parse_arrivals
 from seatrial.records import FloorLegRecord, FloorRecord
 from seatrial.trial.flooring import CONFIDENCE, compare_legs, find_median_interval
-from seatrial.trial.searching import CapacityOrder
+from seatrial.trial.searching import WARM_UP_S, CapacityOrder
 
 
 def test_a_rate_has_the_same_schedule_whoever_is_asked_and_another_one_when_it_is_confirmed() -> None:
@@ -22,6 +22,12 @@ def test_a_rate_has_the_same_schedule_whoever_is_asked_and_another_one_when_it_i
     assert first == again
     assert np.array_equal(draw(first), draw(again))
     assert not np.array_equal(draw(first)[:50], draw(second)[:50])
+
+
+def test_the_first_run_waits_until_the_server_is_warm() -> None:
+    first, later = (CapacityOrder().order_run(80.0, 0, is_first=is_first) for is_first in (True, False))
+
+    assert (first.warm_up_s, later.warm_up_s) == (None, WARM_UP_S)
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,17 @@ def test_the_page_shows_runs_and_why_one_is_none(run, tmp_path, read_page):
     assert "3 of 208 <requests> were late" in "".join(section.find(".//ul").itertext())
 
 
+def test_what_should_be_known_of_figures_stands_in_every_report(trials, tmp_path, read_page):
+    drifting = msgspec.structs.replace(RESULT, window_stationary=False, window_course="p50 rose 3 -> 9 ms")
+    target = msgspec.structs.replace(trials.make_target("docker"), loads=(make_record(drifting),))
+    run = trials.make_run({"docker": target})
+    remark = "remark: response times were not level over the window: p50 rose 3 -> 9 ms"
+
+    assert remark.replace(">", "&gt;") in write_markdown(run, tmp_path).read_text()
+    section = read_page(write_html(run, tmp_path)).find(".//section[@id='load']")
+    assert remark in "".join(section.find(".//ul").itertext())
+
+
 def test_a_trial_without_load_has_no_such_section(trials, tmp_path, read_page):
     run = trials.make_run({"docker": trials.make_target("docker")})
 

@@ -176,6 +176,9 @@ def test_a_server_that_keeps_no_rate_fails_and_one_that_does_not_is_said_to_take
     nightly: dict[str, TargetResult],
 ) -> None:
     assert read_statuses(nightly["right"])["P08"] in FIT
+    first, *later = nightly["right"].capacities[0].runs
+    assert first.warm_up
+    assert not any(run.warm_up for run in later)
     assert read_statuses(nightly["slips"])["P08"] in {"fail", "invalid"}
     assert nightly["slips"].capacities[0].capacity.highest_kept is None
 

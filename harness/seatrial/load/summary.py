@@ -25,6 +25,18 @@ def render_capacity(capacity: Capacity, url: str) -> str:
     return "\n".join([*lines, "", f"{capacity.ended}: {capacity.message}"]) + "\n"
 
 
+def list_remarks(result: LoadResult) -> Iterator[str]:
+    """Return what a reader of the figures should know that makes them no less valid."""
+    if result.window_stationary is False:
+        yield f"response times were not level over the window: {result.window_course}"
+    doubled = result.client.get("doubled", 0.0)
+    if result.checked and doubled:
+        yield (
+            f"{doubled:.0f} requests, warm-up included, asked what another one in flight asked as well: had their answers been "
+            "exchanged, it would not show"
+        )
+
+
 def _list_lines(result: LoadResult, url: str) -> Iterator[str]:
     yield from _list_phases(result, url)
     yield ""
@@ -44,8 +56,7 @@ def _list_lines(result: LoadResult, url: str) -> Iterator[str]:
     if result.mode == "open" and result.dispatch_lag_s.p50 is not None:
         lag = {"p50": result.dispatch_lag_s.p50, "p99": result.dispatch_lag_s.p99, "max": result.dispatch_lag_s.max}
         yield "sent late by " + ", ".join(f"{name} {s * 1e3:.3f} ms" for name, s in lag.items() if s is not None)
-    if result.window_stationary is False:
-        yield f"remark: response times were not level over the window: {result.window_course}"
+    yield from (f"remark: {remark}" for remark in list_remarks(result))
     if result.judgement is not None:
         for verdict in result.judgement.verdicts:
             yield f"objective {verdict.name} {verdict.status}: {verdict.message}"

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 DEFAULT_OBJECTIVES: Final = Objectives(p99_ms=250.0, error_rate=0.001)
 """Where the settings have none."""
 WARM_UP_S: Final = 0.5
+"""At each rate but the first: of the server only what hangs on the rate is new to it."""
 ENOUGH: Final = 1.5
 """Requests of a run, as a multiple of those that its highest quantile needs at least: what is drawn may be fewer."""
 LEAST_TIMEOUT_S: Final = 2.0
@@ -56,7 +57,8 @@ class CapacityOrder:
         objectives: what must be kept; their rate is what is searched, so theirs is not looked at.
         first_rate: requests a second, where it begins; the same for every target.
         window_s: of each run; a run at a low rate is as long as its highest quantile needs, `longest_s` / 4 at most.
-        longest_s: of the whole search; a run that may not be over by then is not begun, so the bracket may stay wide.
+        longest_s: of the whole search, from its first window on; a run that may not be over by then is not begun, so the
+            bracket may stay wide.
         resolution: relative length of the bracket at which the search is content.
         seed: of the schedules: the first run at a rate has the same one on every target, and so has the second.
     """
@@ -79,15 +81,18 @@ class CapacityOrder:
         """Requests a second below which a run would be too long."""
         return self.fewest / max(self.window_s, self.longest_s / 4)
 
-    def order_run(self, rate: float, repeat: int) -> LoadOrder:
-        """Return one run: what is not answered within twice the largest bound has missed it, and is not waited for."""
+    def order_run(self, rate: float, repeat: int, *, is_first: bool = False) -> LoadOrder:
+        """Return one run: what is not answered within twice the largest bound has missed it, and is not waited for.
+
+        The first waits until response times are level; those after it find a server that is warm.
+        """
         patience_s = max(LEAST_TIMEOUT_S, 2e-3 * max(self.objectives.bounds_ms.values(), default=0.0))
         return LoadOrder(
             name=self.name,
             rate=rate,
             arrivals=self.objectives.arrivals,
             duration_s=max(self.window_s, self.fewest / rate),
-            warm_up_s=WARM_UP_S,
+            warm_up_s=None if is_first else WARM_UP_S,
             timeout_s=patience_s,
             drain_s=patience_s,
             seed=self.seed + repeat,
@@ -150,7 +155,7 @@ class _Search:
         self._trial, self._name, self._deployment = trial, name, deployment
         self._questions, self._order, self._idle = questions, order, idle
         self._tried: Counter[float] = Counter()
-        self._longest_run_s = 0.0
+        self._warming_s = self._longest_run_s = 0.0
         self._patience_s = max(_LEAST_PATIENCE_S, 2 * (_ask(deployment, SETTLE_S) or 0.0))
         self._began_s = time.monotonic()
 
@@ -159,19 +164,20 @@ class _Search:
         return time.monotonic() - self._began_s
 
     def may_go_on(self) -> bool:
-        """Whether a run that is as long as the longest so far would be over in time."""
-        return self.elapsed_s + self._longest_run_s <= self._order.longest_s
+        """Whether a run that is as long as the longest so far would be over in time, which begins with the first window."""
+        return self.elapsed_s - self._warming_s + self._longest_run_s <= self._order.longest_s
 
     def measure(self, rate: float) -> Judgement:
         """Make one run at a rate, and judge it."""
         self._idle()
-        began_s = time.monotonic()
-        order = self._order.order_run(rate, self._tried[rate])
+        began_s, warming_s = time.monotonic(), self._warming_s
+        order = self._order.order_run(rate, self._tried[rate], is_first=not self._tried)
         self._tried[rate] += 1
         judgement = self._run(order)
         if judgement.status != "met":
             self._settle()
-        self._longest_run_s = max(self._longest_run_s, time.monotonic() - began_s)
+        took_s = time.monotonic() - began_s - (self._warming_s - warming_s)
+        self._longest_run_s = max(self._longest_run_s, took_s)
         self._trial.say(f"{self._name}: {rate:g}/s: {judgement.status}: {judgement.message}")
         return judgement
 
@@ -188,6 +194,8 @@ class _Search:
         except UnconnectedError as error:
             self._keep(order, None, None, "")
             return Judgement(status="missed", message=f"no connection could be made: {error.message}")
+        if order.warm_up_s is None:
+            self._warming_s += result.warm_up_s
         throttled = compare_usage(before, read_usage(self._deployment))["throttled_periods"]
         self._keep(order, result, throttled, str(directory.relative_to(self._trial.directory.path)))
         assert result.judgement is not None
@@ -209,6 +217,7 @@ class _Search:
                 p99_s=times.p99 if times else None,
                 throttled_periods=throttled,
                 samples=samples,
+                warm_up=result.warm_up if result else "",
             )
         )
 

@@ -81,7 +81,13 @@ def test_answers_under_load(
     """Questions vary and differ pairwise in their answers, so that another's answer, or an old one, is a wrong one."""
     record = run_latency(request, seatrial_target, seatrial_load)
     result = record.result
-    seatrial_facts.update(requests=result.requests, wrong=result.wrong, mixed_up=result.mixed_up, cases=record.cases)
+    seatrial_facts.update(
+        requests=result.requests,
+        wrong=result.wrong,
+        mixed_up=result.mixed_up,
+        cases=record.cases,
+        doubled=result.client.get("doubled"),
+    )
     not_right = result.requests - result.outcomes.get("answered", 0)
     assert not_right == result.mixed_up == 0, _describe(result)
 

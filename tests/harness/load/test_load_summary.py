@@ -52,6 +52,15 @@ def test_what_is_wrong_with_answers_is_told_once() -> None:
     assert not any("another request's" in line for line in render(checked=True))
 
 
+@pytest.mark.parametrize(("checked", "doubled", "shown"), [(True, 3.0, 1), (True, 0.0, 0), (False, 3.0, 0)])
+def test_what_was_in_flight_twice_is_a_remark_where_answers_are_compared(
+    checked: bool, doubled: float, shown: int
+) -> None:
+    lines = render(checked=checked, client={"doubled": doubled})
+
+    assert sum(line.startswith("remark: 3 requests, warm-up included, asked what another") for line in lines) == shown
+
+
 @pytest.mark.parametrize(("stationary", "shown"), [(False, 1), (True, 0), (None, 0)])
 def test_times_that_were_not_level_are_a_remark_beside_the_verdict(stationary: bool | None, shown: int) -> None:
     lines = render(window_stationary=stationary, window_course="p50 rose 3 -> 9 ms")
