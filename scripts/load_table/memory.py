@@ -17,7 +17,8 @@ from load_table.row import Options, Reading
 from load_table.running import find_pacers, measure
 from seatrial.load.arrivals import Constant, Poisson
 from seatrial.load.driver import PacerRun, run_pacer
-from seatrial.load.plan import Plan, Progress
+from seatrial.load.live import Snapshot
+from seatrial.load.plan import Plan
 from seatrial.load.samples import NEVER, SAMPLE
 from seatrial.load.schedules import make_schedule
 from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
@@ -59,7 +60,7 @@ def _run_pacer(duration_s: float, seed: int) -> int:
     """Return the peak of a pacer, bytes, as the kernel tells of it and not the pacer itself."""
     peaks = [0]
 
-    def look(_: Progress) -> None:
+    def look(_: Snapshot) -> None:
         peaks.extend(read_peak(Path(f"/proc/{pacer.pid}/status")) for pacer in find_pacers())
 
     measure(

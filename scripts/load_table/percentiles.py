@@ -51,14 +51,15 @@ def measure_coverage(options: Options) -> Iterator[Reading]:
     runs, samples = 3000, 20_000
     for name in SERVERS:
         for p in PROBABILITIES:
-            given, held, width = measure(name, p, runs=runs, samples=samples)
-            share = held / given if given else 0.0
+            found = measure(name, p, runs=runs, samples=samples)
+            share = found.held / found.given if found.given else 0.0
             yield Reading(
                 what=f"intervals of p{p * 100:g}, {name}, {samples:,} samples",
                 must="hold the true value in at least 93 % (nominal 95 %)",
-                reached=f"{share:.1%} of {given} given ({runs - given} not given: too little to tell); width {width:.1%}",
+                reached=f"{share:.1%} of {found.given} given ({runs - found.given} not given: too little to tell); "
+                f"width {found.width:.1%}",
                 met=share >= COVERAGE,
-                figures={"coverage": share, "given": float(given)},
+                figures={"coverage": share, "given": float(found.given)},
             )
     yield from _measure_stopping(options)
     yield from _measure_merged(options)

@@ -14,12 +14,16 @@ BUSY_PERCENT = 5.0
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the table. `met` is None when it was not measured, and `reached` says why."""
+    """One line of the table. `met` is None when it was not measured, and `reached` says why.
+
+    `bound` tells it from other lines of its row, where one of them alone may be known as a miss.
+    """
 
     what: str
     must: str
     reached: str
     met: bool | None
+    bound: str = ""
     figures: dict[str, float | None] = {}
 
 
@@ -58,7 +62,15 @@ class Options:
 Row = Callable[[Options], Iterator[Reading]]
 
 
-def render(row: str, reading: Reading) -> str:
-    """Return the reading as text."""
-    verdict = {True: "met", False: "NOT MET", None: "not measured"}[reading.met]
+def name_bound(row: str, reading: Reading) -> str:
+    """Return what a line is called by who knows it as a miss."""
+    return f"{row}/{reading.bound}" if reading.bound else row
+
+
+def render(row: str, reading: Reading, *, known: bool = False) -> str:
+    """Return the reading as text; one that is known as a miss may be met all the same, and that is told."""
+    verdicts = {True: "met", False: "NOT MET", None: "not measured"}
+    if known:
+        verdicts |= {True: "met, though known as a miss", False: "missed (known)"}
+    verdict = verdicts[reading.met]
     return f"{row}: {reading.what}\n    must reach  {reading.must}\n    reached     {reading.reached}\n    {verdict}\n"

@@ -14,8 +14,9 @@ import psutil
 
 from load_table.row import Options
 from seatrial.load.arrivals import Arrivals, Offsets
+from seatrial.load.live import Snapshot
 from seatrial.load.measuring import measure_load
-from seatrial.load.plan import SAMPLES_FILE, Destination, Plan, Progress
+from seatrial.load.plan import SAMPLES_FILE, Destination, Plan
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import Samples, read_samples
 from seatrial.load.schedules import make_schedule
@@ -44,7 +45,7 @@ def measure(
     duration_s: float,
     seed: int = 1,
     questions: int = _MOST_QUESTIONS,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[Snapshot], None] = lambda _: None,
 ) -> Measured:
     """Put an open loop on a specimen; when there are more requests than questions, they come again."""
     count = min(len(make_schedule(arrivals, duration_s=duration_s, seed=seed).offsets_ns), questions)
@@ -64,7 +65,7 @@ def put_load(
     *,
     duration_s: float,
     seed: int = 1,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[Snapshot], None] = lambda _: None,
 ) -> Measured:
     """Put an open loop on a server; of one that keeps no log nothing is known."""
     schedule = make_schedule(arrivals, duration_s=duration_s, seed=seed)

@@ -15,7 +15,7 @@ from load_table.probe import Probe
 from load_table.row import Options, Reading
 from load_table.running import Measured, find_pacers, measure, on_cpu
 from seatrial.load.arrivals import Constant
-from seatrial.load.plan import Progress
+from seatrial.load.live import Snapshot
 from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 
 SERVICE = Behaviour(service=Fixed(seconds=0.005))
@@ -101,7 +101,7 @@ def run_among_neighbours() -> Measured | None:
 def run_stopped() -> Measured | None:
     """The client stops for 0.2 s each second, as under a debugger or a pause of its machine."""
 
-    def stop(_: Progress) -> None:
+    def stop(_: Snapshot) -> None:
         for pacer in find_pacers():
             pacer.send_signal(signal.SIGSTOP)
             time.sleep(0.2)
@@ -118,7 +118,7 @@ def run_under_quota() -> Measured | None:
         except OSError:
             return None
 
-        def confine(_: Progress) -> None:
+        def confine(_: Snapshot) -> None:
             for pacer in find_pacers():
                 (group / "cgroup.procs").write_text(str(pacer.pid))
 

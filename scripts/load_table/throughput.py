@@ -9,12 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
-from load_table.nginx import find_program, serve_nginx
+from load_table.nginx import explain_lack, serve_nginx
 from load_table.row import Options, Reading
 
 USERS = 32
@@ -29,21 +29,17 @@ class Asking({kind}):
     def ask(self):
         self.client.post("/", data={body!r})
 """
-PACKAGES = {"nginx": "nginx-light", "taskset": "util-linux"}
 MUST = {"wrk": 0.9, "locust FastHttpUser": 15.0}
 _MARGIN_S = 60.0
 
 
 def measure_throughput(options: Options) -> Iterator[Reading]:
     """Every client in turn, again and again; the ratio of medians counts."""
-    cpus = sorted(os.sched_getaffinity(0))
-    lacking = [package for name, package in PACKAGES.items() if find_program(name) is None]
-    if lacking or len(cpus) < 2:
-        why = f"not installed: apt-get install {' '.join(lacking)}" if lacking else "not measured: there is one CPU"
-        yield Reading(
-            what="closed loop against nginx", must=">= 0.9 of wrk, >= 15 times FastHttpUser", reached=why, met=None
-        )
+    lack = explain_lack()
+    if lack:
+        yield from read_lack(lack)
         return
+    cpus = sorted(os.sched_getaffinity(0))
     duration_s = options.choose(8.0, 3.0)
     rates: dict[str, list[float]] = {name: [] for name in CLIENTS}
     with tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory, serve_nginx(BODY, cpu=cpus[-1]) as url:
@@ -64,19 +60,35 @@ def _compare(rates: dict[str, list[float]]) -> Iterator[Reading]:
     ours = medians["seatrial"]
     beside = ", ".join(f"{name} {medians[name]:,.0f}/s" for name in medians if name not in {"seatrial", *MUST})
     for name, must in MUST.items():
-        what = f"closed loop against nginx, {USERS} users, one core each, against {name}"
         if name not in medians:
-            yield Reading(what=what, must=f">= {must:g} times", reached=f"not installed: {INSTALL[name]}", met=None)
+            yield _read(name, f"not installed: {INSTALL[name]}")
             continue
         theirs = medians[name]
-        yield Reading(
-            what=what,
-            must=f">= {must:g} times its requests/s in the same run",
-            reached=f"{ours / theirs:.2f} times: {ours:,.0f}/s to {theirs:,.0f}/s (medians of {len(rates[name])}, in turn); "
+        yield _read(
+            name,
+            f"{ours / theirs:.2f} times: {ours:,.0f}/s to {theirs:,.0f}/s (medians of {len(rates[name])}, in turn); "
             f"beside them {beside or 'nothing'}",
             met=ours >= must * theirs,
             figures={"ratio": ours / theirs, **medians},
         )
+
+
+def read_lack(why: str) -> list[Reading]:
+    """Return the lines of a machine on which nothing was measured."""
+    return [_read(name, why) for name in MUST]
+
+
+def _read(
+    name: str, reached: str, *, met: bool | None = None, figures: Mapping[str, float | None] | None = None
+) -> Reading:
+    return Reading(
+        bound=name.removeprefix("locust "),
+        what=f"closed loop against nginx, {USERS} users, one core each, against {name}",
+        must=f">= {MUST[name]:g} times its requests/s in the same run",
+        reached=reached,
+        met=met,
+        figures=dict(figures or {}),
+    )
 
 
 def _run(argv: list[str], cpu: int, duration_s: float, given: str = "") -> str:

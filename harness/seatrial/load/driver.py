@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import numpy as np
 
 from seatrial.errors import HarnessError, SeatrialError
 from seatrial.load.arrivals import SECOND_NS, Offsets
+from seatrial.load.child import pick_environ, read_line, write_line
 from seatrial.load.plan import (
     ANSWERS_FILE,
     SAMPLES_FILE,
@@ -38,7 +38,6 @@ READY_TIMEOUT_S = 60.0
 SLACK_S = 30.0
 LEAD_S = 0.1
 """Between `go` and the first send: the order must have arrived by then."""
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR", "VIRTUAL_ENV")
 
 
 class UnconnectedError(SeatrialError):
@@ -76,7 +75,6 @@ class Pacer:
             np.save(directory / SCHEDULE_FILE, offsets_ns)
         if warm_up_ns is not None:
             np.save(directory / WARM_UP_FILE, warm_up_ns)
-        environ = {name: value for name in _PASSED_ON if (value := os.environ.get(name)) is not None}
         self._overdue: threading.Timer | None = None
         self._errors = (directory / "pacer.log").open("w+b")
         self._popen = subprocess.Popen(
@@ -84,7 +82,7 @@ class Pacer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environ,
+            env=pick_environ("HOME"),
             start_new_session=True,  # Ctrl-C is for this process: it tells the pacer, and reads what there is.
         )
 
@@ -159,29 +157,17 @@ class Pacer:
 
     def _order_while_it_runs(self, line: bytes) -> None:
         """Give an order that a pacer whose run has just ended need not take: what it says next tells whether it has."""
-        assert self._popen.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self._popen.stdin.write(line + b"\n")
-            self._popen.stdin.flush()
+            write_line(self._popen, line)
 
     def _order(self, line: bytes) -> None:
-        assert self._popen.stdin is not None
         try:
-            self._popen.stdin.write(line + b"\n")
-            self._popen.stdin.flush()
+            write_line(self._popen, line)
         except BrokenPipeError:
             raise self._broke("it is gone") from None
 
     def _read(self, timeout_s: float) -> Event:
-        assert self._popen.stdout is not None
-        watchdog = threading.Timer(max(timeout_s, 0.1), self._popen.kill)
-        watchdog.daemon = True
-        try:
-            # Ctrl-C may come while it starts: it is cancelled all the same, or this process would wait for it at its end.
-            watchdog.start()
-            line = self._popen.stdout.readline()
-        finally:
-            watchdog.cancel()
+        line = read_line(self._popen, timeout_s)
         if not line:
             raise self._broke("it ended, or did not answer in time")
         event: Event = msgspec.json.decode(line, type=Event)

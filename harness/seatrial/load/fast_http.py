@@ -6,7 +6,6 @@ import contextlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ import msgspec
 
 from seatrial.errors import HarnessError, UsageError
 from seatrial.load.analysis import analyse
+from seatrial.load.child import read_line, write_line
 from seatrial.load.driver import READY_TIMEOUT_S, SLACK_S, PacerRun
 from seatrial.load.live import LiveFigures, Snapshot
 from seatrial.load.machine import MachineGauge
@@ -95,13 +95,11 @@ def _start(directory: Path, kind: str, log: Path) -> Iterator[subprocess.Popen[b
 
 def _follow(popen: subprocess.Popen[bytes], plan: Plan, on_progress: Callable[[Snapshot], None]) -> Sequence[Event]:
     """Hand over the plan, and return what is told but progress, until the end of it. At Ctrl-C they are told to stop."""
-    assert popen.stdin is not None
     live, events, is_stopping = LiveFigures(plan), list[Event](), False
     whole_s = READY_TIMEOUT_S + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
     deadline_s = time.monotonic() + whole_s
     with contextlib.suppress(BrokenPipeError):
-        popen.stdin.write(msgspec.json.encode(plan) + b"\n")
-        popen.stdin.flush()
+        write_line(popen, msgspec.json.encode(plan))
     while True:
         try:
             event = _read(popen, deadline_s - time.monotonic())
@@ -123,14 +121,7 @@ def _follow(popen: subprocess.Popen[bytes], plan: Plan, on_progress: Callable[[S
 
 def _read(popen: subprocess.Popen[bytes], timeout_s: float) -> Event | None:
     """Return what is told next; None at the end, which is made when it takes too long."""
-    assert popen.stdout is not None
-    watchdog = threading.Timer(max(timeout_s, 0.1), popen.kill)
-    watchdog.daemon = True
-    try:
-        watchdog.start()
-        line = popen.stdout.readline()
-    finally:
-        watchdog.cancel()
+    line = read_line(popen, timeout_s)
     if not line:
         return None
     event: Event = msgspec.json.decode(line, type=Event)

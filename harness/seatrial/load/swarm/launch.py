@@ -7,7 +7,6 @@ dies: its standard input ends then.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Final
 
 from seatrial.errors import ExitCode, HarnessError, SeatrialError, UsageError
 from seatrial.load.arrivals import Arrivals
+from seatrial.load.child import pick_environ
 from seatrial.load.live import Snapshot
 from seatrial.load.plan import Plan
 from seatrial.load.questions import Questions
@@ -35,8 +35,6 @@ SLACK_S: Final = 200.0
 STOP_TIMEOUT_S: Final = 60.0
 _END_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.05
-_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR", "VIRTUAL_ENV")
-"""Not HOME: a user's .locust.conf is not for this."""
 
 
 class SwarmError(SeatrialError):
@@ -117,7 +115,6 @@ def _read_result(files: SwarmFiles, directory: Path) -> LoadResult:
 def _start(name: str, directory: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run Locust for the length of the block; after it, it is asked to end, and then made to."""
     argv = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--seatrial-directory", str(directory.absolute())]
-    environ = {key: value for key in _PASSED_ON if (value := os.environ.get(key)) is not None}
     with (
         (directory / f"{name}.log").open("wb") as log,
         subprocess.Popen(
@@ -126,7 +123,7 @@ def _start(name: str, directory: Path, *options: str) -> Iterator[subprocess.Pop
             stdout=log,
             stderr=log,
             cwd=directory,
-            env=environ,
+            env=pick_environ(),  # Not HOME: a user's .locust.conf is not for this.
             start_new_session=True,  # Ctrl-C is for this process, which tells the master.
         ) as popen,
     ):

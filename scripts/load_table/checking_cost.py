@@ -1,0 +1,159 @@
+"""What checking costs a closed loop against nginx: the loop of a run with golden cases beside the same without a look at answers.
+
+Answers are judged after a run. While it sends, a pacer only tells each from the last one of its case.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+
+from load_table.answers import ANSWER, MANIFEST, NUMBER
+from load_table.nginx import explain_lack, serve_nginx
+from load_table.row import Options, Reading
+from load_table.throughput import USERS
+from seatrial.endpoint import Endpoint
+from seatrial.load.arrivals import SECOND_NS
+from seatrial.load.checking import check_answers
+from seatrial.load.child import read_line, write_line
+from seatrial.load.driver import LEAD_S, READY_TIMEOUT_S, SLACK_S, read_answers
+from seatrial.load.plan import SAMPLES_FILE, Destination, Done, Event, Plan, Progress, Ready
+from seatrial.load.questions import Questions
+from seatrial.load.samples import Outcome, read_samples
+from seatrial.model import Case
+
+WHAT = f"what checking answers costs a closed loop against nginx, {USERS} users, one core each"
+MUST = "< 5 % of its requests/s without, in the same run"
+QUESTIONS = 2 * USERS
+"""So many that none is asked twice at a time."""
+WARM_UP_S = 0.5
+FEWEST_REPEATS = 3
+CHECKED = ("-m", "seatrial.load.pacer")
+UNCHECKED = (str(Path(__file__).with_name("unchecked_pacer.py")),)
+
+_E = TypeVar("_E", Ready, Done)
+
+
+class Loop(NamedTuple):
+    """What came of one."""
+
+    rate: float
+    """Requests a second."""
+    cpu_s: float
+    """Of the pacer, a request: tells the cost where neighbours take CPU time, or the server is slower than its client."""
+
+
+def measure_checking(options: Options) -> Iterator[Reading]:
+    """One loop and the other, in turn; the ratio of medians counts."""
+    lack = explain_lack()
+    if lack:
+        yield Reading(what=WHAT, must=MUST, reached=lack, met=None)
+        return
+    cpus = sorted(os.sched_getaffinity(0))
+    duration_s, repeats = options.choose(8.0, 3.0), max(options.repeats, FEWEST_REPEATS)
+    with_check, without = list[Loop](), list[Loop]()
+    with serve_nginx(ANSWER.decode(), cpu=cpus[-1]) as url:
+        questions = make_questions(url)
+        for repeat in range(repeats):
+            options.wait_quiet()
+            with_check.append(run_loop(CHECKED, questions, duration_s, cpus[0]))
+            options.wait_quiet()
+            without.append(run_loop(UNCHECKED, questions, duration_s, cpus[0]))
+            told = f"{with_check[-1].rate:,.0f}/s with, {without[-1].rate:,.0f}/s without"
+            options.tell(f"checking: {told} ({repeat + 1} of {repeats})")
+    yield compare(with_check, without)
+
+
+def compare(with_check: Sequence[Loop], without: Sequence[Loop]) -> Reading:
+    """Return the line of both loops, which ran in turn."""
+    rates = [median(loop.rate for loop in loops) for loops in (with_check, without)]
+    cpu_s = [median(loop.cpu_s for loop in loops) for loops in (with_check, without)]
+    cost = 1 - rates[0] / rates[1]
+    pairs = sorted(1 - mine.rate / theirs.rate for mine, theirs in zip(with_check, without, strict=True))
+    return Reading(
+        what=WHAT,
+        must=MUST,
+        reached=f"{cost:.1%}: {rates[0]:,.0f}/s with, {rates[1]:,.0f}/s without "
+        f"(medians of {len(pairs)}, in turn; single pairs {pairs[0]:.1%} to {pairs[-1]:.1%}); "
+        f"of the pacer's CPU {cpu_s[0] * 1e6:.2f} us a request to {cpu_s[1] * 1e6:.2f}, {1 - cpu_s[1] / cpu_s[0]:.1%}",
+        met=cost < 0.05,
+        figures={
+            "cost": cost,
+            "with": rates[0],
+            "without": rates[1],
+            "least": pairs[0],
+            "most": pairs[-1],
+            "cpu_with_s": cpu_s[0],
+            "cpu_without_s": cpu_s[1],
+        },
+    )
+
+
+def make_questions(url: str) -> Questions:
+    """Return golden cases for a server that gives the one answer to all."""
+    endpoint = Endpoint(address=url.rstrip("/"), wire="v2", path="loopback", name="nonce")
+    answer = {"answer": np.array([NUMBER])}
+    cases = tuple(
+        Case(name=str(number), inputs={"number": np.array([number])}, outputs=answer) for number in range(QUESTIONS)
+    )
+    return Questions(endpoint=endpoint, manifest=MANIFEST, cases=cases)
+
+
+def run_loop(pacer: Sequence[str], questions: Questions, duration_s: float, cpu: int) -> Loop:
+    """Run a pacer, told by its arguments; where it tells answers apart, all must be right."""
+    plan = questions.fill(
+        Plan(
+            destination=Destination(),
+            requests=(),
+            cases=(),
+            mode="closed",
+            users=USERS,
+            duration_s=duration_s,
+            warm_up_s=WARM_UP_S,
+        )
+    )
+    with tempfile.TemporaryDirectory(prefix="seatrial-table-") as name:
+        directory = Path(name)
+        done = run_pacer(["taskset", "-c", str(cpu), sys.executable, *pacer, name], plan)
+        if pacer is CHECKED:
+            checked = check_answers(directory / SAMPLES_FILE, read_answers(directory), questions.judge)
+            if checked.wrong or checked.refused or checked.unchecked:
+                sys.exit(f"nginx's answers are not right: {checked}")
+        samples = read_samples(directory / SAMPLES_FILE)
+        if np.any(samples["outcome"] != Outcome.ANSWERED):
+            sys.exit(f"requests failed: {np.bincount(samples['outcome'])}")
+        count = int(np.count_nonzero(samples["phase"] == 0))
+        return Loop(rate=count / duration_s, cpu_s=done.cpu_s / done.sent)
+
+
+def run_pacer(argv: Sequence[str], plan: Plan) -> Done:
+    """Take a plan through; nobody reads what is recorded meanwhile: on a CPU of its own the loop is all there is."""
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as popen:
+        try:
+            write_line(popen, msgspec.json.encode(plan))
+            _wait_for(Ready, popen, READY_TIMEOUT_S)
+            write_line(popen, b"go %d" % (time.monotonic_ns() + int(LEAD_S * SECOND_NS)))
+            return _wait_for(Done, popen, SLACK_S)
+        finally:
+            popen.kill()
+
+
+def _wait_for(kind: type[_E], popen: subprocess.Popen[bytes], timeout_s: float) -> _E:
+    """Return an event; of progress there is one a second."""
+    while line := read_line(popen, timeout_s):
+        event: Event = msgspec.json.decode(line, type=Event)
+        if isinstance(event, kind):
+            return event
+        if not isinstance(event, Progress):
+            sys.exit(f"the pacer said {event}")
+    sys.exit("the pacer ended, or did not answer in time")
