@@ -50,7 +50,7 @@ from seatrial.load.swarm.options import read_order
 
 GO_LEAD_S: Final = 0.3
 """Between the word to go and the first send: it must have reached all workers by then."""
-WINDOW_LEAD_S: Final = 0.5
+WINDOW_LEAD_S: Final = 1.0
 """Between the word that ends the warm-up and the window: it must have reached all pacers, past workers that compute."""
 STOP_TIMEOUT_S: Final = 40.0
 WATCH_S: Final = 0.2
