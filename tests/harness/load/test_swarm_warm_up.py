@@ -29,7 +29,7 @@ from seatrial.load.swarm.collecting import Collection
 from seatrial.load.swarm.launch import run_swarm
 from seatrial.load.swarm.merging import Part, merge_parts
 from seatrial.load.swarm.messages import End, Failure, Order, Report, encode_law, pack, unpack
-from seatrial.load.swarm.warming import WarmUpWatch, describe_warm_up
+from seatrial.load.swarm.warming import WarmUpWatch, describe_warm_up, lay_out
 from seatrial.load.tally import Tally
 
 Serve = Callable[..., int]
@@ -167,6 +167,14 @@ def test_a_worker_that_is_level_is_not_asked_again() -> None:
     watch.look([samples[100:]], 2.1)
 
     assert watch.verdict is level
+
+
+def test_what_is_due_moves_with_the_window() -> None:
+    """What Locust's chart shows in the place of users."""
+    warm_up_ns, offsets_ns = np.arange(0, 100, 10), np.array([0, 3, 7])
+
+    assert lay_out(warm_up_ns, offsets_ns, 100).tolist() == [*range(0, 100, 10), 100, 103, 107]
+    assert lay_out(warm_up_ns, offsets_ns, 25).tolist() == [0, 10, 20, 25, 28, 32]
 
 
 def collect(*verdicts: WarmUpVerdict | None) -> Collection:

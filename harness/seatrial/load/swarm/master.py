@@ -259,7 +259,7 @@ class Master:
         run = self._run
         if run is not None:
             run.take_report(name, unpack(data, Report))
-            if run.is_warm and not run.window_begun:
+            if run.begun and run.is_warm and not run.window_begun:
                 self._begin_window(run)
             self._set_start()
 

@@ -47,7 +47,7 @@ from seatrial.load.swarm.messages import (
     write_certificates,
 )
 from seatrial.load.swarm.statistics import Statistics
-from seatrial.load.swarm.warming import WarmUpWatch
+from seatrial.load.swarm.warming import WarmUpWatch, lay_out
 from seatrial.load.tailing import AnswersTail, SamplesTail
 from seatrial.load.tally import Tally
 from seatrial.load.window import find_window
@@ -243,8 +243,7 @@ class Pacing:
     def _lay_out(self, window_ns: int) -> None:
         """Note when everything is due, with a window that begins so long after the start."""
         if self._stretches is not None:
-            warm_up, window = self._stretches
-            self._offsets = np.concatenate([warm_up[warm_up < window_ns], window + window_ns])
+            self._offsets = lay_out(*self._stretches, window_ns)
 
     def _draw(self) -> Schedule | None:
         order = self.order

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from seatrial.load.arrivals import Offsets
 from seatrial.load.conducting import judge_so_far
 from seatrial.load.samples import SAMPLE, Samples
 from seatrial.load.stationarity import WarmUpLimits, WarmUpVerdict
@@ -36,6 +37,11 @@ class WarmUpWatch:
         self.verdict = judge_so_far(self._seen, start_ns=self._start_ns, elapsed_s=elapsed_s, limits=self._limits)
         if self.verdict.over:
             self._seen = np.empty(0, SAMPLE)
+
+
+def lay_out(warm_up_ns: Offsets, offsets_ns: Offsets, window_ns: int) -> Offsets:
+    """Return when everything is due after the start: what comes of the warm-up before the window, then the window's schedule."""
+    return np.concatenate([warm_up_ns[warm_up_ns < window_ns], offsets_ns + window_ns])
 
 
 def describe_warm_up(verdicts: Mapping[str, WarmUpVerdict | None]) -> str:
