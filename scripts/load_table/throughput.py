@@ -106,7 +106,8 @@ def _run(argv: list[str], cpu: int, duration_s: float, given: str = "") -> str:
 def run_seatrial(url: str, duration_s: float, cpu: int, directory: Path) -> float | None:
     """Through the command, as a user has it."""
     del directory
-    argv = [sys.executable, "-m", "seatrial", "load", url, "--users", str(USERS), "--duration", str(duration_s)]
+    options = ["--users", str(USERS), "--warm-up", "0", "--duration", str(duration_s)]
+    argv = [sys.executable, "-m", "seatrial", "load", url, *options]
     said = _run([*argv, "--body", BODY, "--json", "-", "-q"], cpu, duration_s)
     result = json.loads(said)
     if result["errors"] or not result["requests"]:

@@ -33,7 +33,8 @@ import sys
 
 def load(endpoint):
     url = f"{endpoint.address}/v2/health/live"
-    argv = [sys.executable, "-m", "seatrial", "load", url, "--users", "1", "--duration", "0.2", "--quiet"]
+    options = ["--users", "1", "--warm-up", "0", "--duration", "0.2", "--quiet"]
+    argv = [sys.executable, "-m", "seatrial", "load", url, *options]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60)
 
 def test_holding(seatrial_endpoint):

@@ -36,12 +36,13 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     ] = 0.0,
     duration: Annotated[float, typer.Option(metavar="SECONDS", help="Of the timed window.")] = 10.0,
     warm_up: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="SECONDS|auto",
-            help="The same load before the window, in no figure; auto: until response times are level, a minute at most.",
+            help="The same load before the window, in no figure; auto: until response times are level, a minute at most. "
+            "Default: auto; 0 with --find-rate and with Locust's own users.",
         ),
-    ] = "0",
+    ] = None,
     objective: Annotated[
         str,
         typer.Option(
@@ -99,9 +100,11 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     seatrial load http://127.0.0.1:8080/ --rate 200 --duration 30 --json load.json
     seatrial load http://127.0.0.1:8080/predict --body @question.json --rate 50 --arrivals constant
     seatrial load http://127.0.0.1:8080/ --users 32
-    seatrial load http://127.0.0.1:8080/ --rate 100 --warm-up auto --objective 'p99 <= 50 ms and errors < 0.1 %'
+    seatrial load http://127.0.0.1:8080/ --rate 100 --objective 'p99 <= 50 ms and errors < 0.1 %'
     seatrial load http://127.0.0.1:8080/ --find-rate --objective 'p99 <= 50 ms'
     seatrial load https://127.0.0.1:8443/ --rate 50 --ca-file authority.pem
+
+    The window begins when response times are level, after five seconds at the earliest: --warm-up 0 begins at once.
 
     With --rate, response times count from the intended send, so that a stall is charged to the server. An answer below
     status 400 is a success; what it says is compared with nothing. Before the run one request must be answered, whatever
@@ -121,17 +124,17 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     from seatrial.cli import load_checks, load_display, load_runs
     from seatrial.load import limits
 
-    warm_up_s = load_checks.read_warm_up(warm_up)
     objectives = load_runs.read_objectives(objective, find_rate=find_rate, users=users)
     load_checks.check_objective(objectives, arrivals, whole=whole, find_rate=find_rate)
     rate = load_runs.FIRST_RATE if find_rate and rate is None else rate
     limits.check_kind(rate, users, arrivals)
     load_checks.check_think(users, think)
+    load_checks.check_engine(engine, workers, users=users, judged=bool(objective))
+    warm_up_s = load_checks.choose_warm_up(warm_up, engine, find_rate=find_rate)
     seconds = {"duration": duration, "timeout": timeout, "think": think, "warm-up": warm_up_s or 0.0, "drain": drain}
     limits.check_seconds(seconds)
     limits.check_writable(json_file)
     limits.check_certificates(ca_file, url)
-    load_checks.check_engine(engine, workers, users=users, conducted=bool(objective) or warm_up_s is None)
     order = load_runs.LoadOrder(
         url=url,
         arrivals=arrivals or "poisson",

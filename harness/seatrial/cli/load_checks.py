@@ -6,16 +6,17 @@ import importlib.util
 from typing import Final
 
 from seatrial.errors import UnmetRequirementError, UsageError
-from seatrial.load.limits import RATED, check_workers
+from seatrial.load.limits import AUTO, RATED, check_workers, read_warm_up
 from seatrial.load.objectives import Objectives
 from seatrial.suggestion import suggest
 
 ENGINES: Final = ("pacer", "locust", "fast-http", "http")
-AUTO: Final = "auto"
+LOCUSTS_OWN: Final = frozenset({"fast-http", "http"})
+"""Engines that are Locust's own users."""
 
 
-def check_engine(engine: str, workers: int, *, users: int | None, conducted: bool) -> None:
-    """Check that there is such an engine, and that it can do what is asked.
+def check_engine(engine: str, workers: int, *, users: int | None, judged: bool) -> None:
+    """Check that there is such an engine, and that it can do what is asked; `judged`: there is an objective.
 
     Raises:
         UsageError: no such engine, a number of workers that is none, options that do not go together.
@@ -33,23 +34,33 @@ def check_engine(engine: str, workers: int, *, users: int | None, conducted: boo
         raise UsageError(f"the engine {engine} has one worker", fix="--engine locust, or no --workers")
     if users is not None and users < workers:
         raise UsageError(f"{users} users cannot be shared by {workers} workers", fix="more --users, or fewer --workers")
-    if engine in {"fast-http", "http"} and users is None:
+    if engine in LOCUSTS_OWN and users is None:
         raise UsageError(f"the engine {engine} has users and no schedule: Locust's own users wait", fix="--users N")
-    if conducted and (workers > 1 or engine != "pacer"):
+    if judged and (workers > 1 or engine != "pacer"):
         raise UsageError(
-            "--warm-up auto, --objective and --find-rate look at all samples while they come, which one pacer does",
+            "--objective and --find-rate look at all samples while they come, which one pacer does",
             fix="leave --workers and --engine out",
         )
 
 
-def read_warm_up(given: str) -> float | None:
-    """Return the seconds of a warm-up; None for `auto`. Raises UsageError."""
-    if given == AUTO:
-        return None
-    try:
-        return float(given)
-    except ValueError:
-        raise UsageError(f"--warm-up is {given!r}, seconds or {AUTO} were expected") from None
+def choose_warm_up(given: str | None, engine: str, *, find_rate: bool) -> float | None:
+    """Return the seconds of the warm-up, None for one that lasts until times are level; not given, by what is run.
+
+    Every run of a search would have its own, and Locust's own users cannot be told when to begin the window.
+
+    Raises:
+        UsageError: it is neither seconds nor auto, or auto for an engine that has none.
+    """
+    is_locusts_own = engine in LOCUSTS_OWN
+    if given is None:
+        return 0.0 if find_rate or is_locusts_own else None
+    warm_up_s = read_warm_up(given)
+    if warm_up_s is None and is_locusts_own:
+        raise UsageError(
+            f"--warm-up {AUTO} was given, and the engine {engine} cannot be told when to begin the window",
+            fix="--warm-up SECONDS, or the engine pacer or locust",
+        )
+    return warm_up_s
 
 
 def check_think(users: int | None, think_s: float) -> None:

@@ -184,6 +184,7 @@ def _run(order: LoadOrder, plan: Plan, directory: Path) -> LoadResult:
             directory=directory,
             seed=order.seed,
             requested=order.rate,
+            warm_up=_limit(order),
             on_progress=order.display.show,
         )
     if order.is_open:

@@ -81,14 +81,7 @@ class Conductor:
             self.stop = StopVerdict(why="limit", confidence=CONFIDENCE, message=message)
 
     def _judge_warm_up(self, pacer: Pacer, limits: WarmUpLimits, elapsed_s: float) -> None:
-        # Of a run that is stopped, what was never due ends as well, before its time.
-        due = self._seen[self._seen["last_ns"] >= self._seen["intended_ns"]]
-        self.warm_up = judge_warm_up(
-            due["last_ns"] - self._start_ns,
-            due["last_ns"] - due["intended_ns"],
-            elapsed_s=elapsed_s,
-            limits=limits,
-        )
+        self.warm_up = judge_so_far(self._seen, start_ns=self._start_ns, elapsed_s=elapsed_s, limits=limits)
         if self.warm_up.over:
             self._begin_ns = time.monotonic_ns() + NOTICE_NS
             pacer.begin_window(self._begin_ns)
@@ -108,3 +101,12 @@ class Conductor:
         self._look += 1
         if self.stop.stop:
             pacer.end_window()
+
+
+def judge_so_far(samples: Samples, *, start_ns: int, elapsed_s: float, limits: WarmUpLimits) -> WarmUpVerdict:
+    """Return whether the response times of a warm-up are level, by the samples that came since its start."""
+    # Of a run that is stopped, what was never due ends as well, before its time.
+    due = samples[samples["last_ns"] >= samples["intended_ns"]]
+    return judge_warm_up(
+        due["last_ns"] - start_ns, due["last_ns"] - due["intended_ns"], elapsed_s=elapsed_s, limits=limits
+    )

@@ -14,6 +14,8 @@ MAX_USERS: Final = 10_000
 MAX_WORKERS: Final = 64
 MAX_BODY_BYTES: Final = 64 << 20
 RATED: Final = ("ramp:", "steps:", "trace:")
+AUTO: Final = "auto"
+"""A warm-up that lasts until response times are level."""
 
 
 def check_kind(rate: float | None, users: int | None, arrivals: str | None, *, prefix: str = "--") -> bool:
@@ -58,6 +60,16 @@ def check_seconds(seconds: dict[str, float], *, prefix: str = "--") -> None:
         if not 0 <= value <= MAX_SECONDS or (positive and value == 0):
             least = "above 0" if positive else "0 or more"
             raise UsageError(f"{prefix}{name} is {value:g} seconds, {least} and at most {MAX_SECONDS:g} were expected")
+
+
+def read_warm_up(given: str, *, prefix: str = "--") -> float | None:
+    """Return the seconds of a warm-up; None for `auto`. Raises UsageError."""
+    if given == AUTO:
+        return None
+    try:
+        return float(given)
+    except ValueError:
+        raise UsageError(f"{prefix}warm-up is {given!r}, seconds or {AUTO} were expected") from None
 
 
 def check_certificates(ca_file: str, url: str, *, prefix: str = "--") -> None:

@@ -27,6 +27,7 @@ from seatrial.load.renewal import Renewal
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import read_samples
 from seatrial.load.schedules import Schedule
+from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.stopping import CONFIDENCE
 from seatrial.load.tailing import SamplesTail
 
@@ -63,8 +64,7 @@ def measure_load(
         UsageError: the questions' endpoint may not be loaded.
     """
     conduct = conduct or Conduct()
-    if conduct.warm_up is not None:
-        plan = msgspec.structs.replace(plan, warm_up_s=conduct.warm_up.maximum_s + WARM_UP_SLACK_S)
+    plan = allow_warm_up(plan, conduct.warm_up)
     asked = plan if questions is None else questions.fill(plan)
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     offsets, warm_up = (None, None) if schedule is None else (schedule.offsets_ns, space_warm_up(schedule, plan))
@@ -104,6 +104,11 @@ def measure_load(
     confidence = conductor.stop.confidence if conductor.stop else CONFIDENCE
     judgement = judge(result, rank_requests(samples), objectives, confidence)
     return msgspec.structs.replace(result, judgement=judgement)
+
+
+def allow_warm_up(plan: Plan, limits: WarmUpLimits | None) -> Plan:
+    """Return the plan with a warm-up as long as one that lasts until times are level may be; as it is where none does."""
+    return plan if limits is None else msgspec.structs.replace(plan, warm_up_s=limits.maximum_s + WARM_UP_SLACK_S)
 
 
 def space_warm_up(schedule: Schedule, plan: Plan) -> Offsets:

@@ -97,6 +97,8 @@ class Answering:
         """Take the time that this kind takes."""
         if self.kind == "delay":
             await asyncio.sleep(self.numbers[0])
+        elif self.kind == "growing":
+            await asyncio.sleep(self.numbers[0] * self.answered)
         elif self.kind == "queue":
             async with self.turn:
                 await asyncio.sleep(self.numbers[0])

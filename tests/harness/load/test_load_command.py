@@ -13,6 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from seatrial.cli.load_checks import choose_warm_up
 from seatrial.errors import UsageError
 from seatrial.load.limits import read_body
 from seatrial.load.result import LoadResult
@@ -34,9 +35,8 @@ def read_schema() -> object:
 def test_an_open_loop_gives_its_figures(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "load.json"
     url = f"http://127.0.0.1:{serve('delay', 0.005)}/path?x=1"
-    done = load(
-        url, "--rate", "50", "--arrivals", "constant", "--duration", "2", "--body", "hello", "--json", str(file)
-    )
+    options = ("--rate", "50", "--arrivals", "constant", "--warm-up", "0", "--duration", "2", "--body", "hello")
+    done = load(url, *options, "--json", str(file))
     result = json.loads(file.read_bytes())
 
     assert done.returncode in {0, 7}, done.stderr  # 7: this machine was too busy to measure, and the result says so
@@ -52,7 +52,8 @@ def test_an_open_loop_gives_its_figures(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_closed_loop_gives_json_here(serve: Serve) -> None:
-    done = load(f"http://127.0.0.1:{serve('echo')}/", "--users", "3", "--duration", "1", "--json", "-", "-q")
+    options = ("--users", "3", "--warm-up", "0", "--duration", "1", "--json", "-", "-q")
+    done = load(f"http://127.0.0.1:{serve('echo')}/", *options)
     result = json.loads(done.stdout)
 
     assert done.stderr == ""
@@ -62,7 +63,8 @@ def test_a_closed_loop_gives_json_here(serve: Serve) -> None:
 
 
 def test_when_nothing_succeeds_it_fails(serve: Serve) -> None:
-    done = load(f"http://127.0.0.1:{serve('failing')}/", "--users", "1", "--duration", "1", "--json", "-", "-q")
+    options = ("--users", "1", "--warm-up", "0", "--duration", "1", "--json", "-", "-q")
+    done = load(f"http://127.0.0.1:{serve('failing')}/", *options)
     result = json.loads(done.stdout)
 
     assert done.returncode == 1
@@ -140,7 +142,8 @@ def test_a_body_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest
 
 def test_who_stops_reading_the_progress_does_not_end_the_run(serve: Serve, tmp_path: Path) -> None:
     url, file = f"http://127.0.0.1:{serve('echo')}/", tmp_path / "load.json"
-    argv = [sys.executable, "-m", "seatrial", "load", url, "--rate", "50", "--duration", "2", "--json", str(file)]
+    options = ("--rate", "50", "--warm-up", "0", "--duration", "2", "--json", str(file))
+    argv = [sys.executable, "-m", "seatrial", "load", url, *options]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as popen:
         assert popen.stderr is not None
         popen.stderr.readline()
@@ -168,8 +171,8 @@ def test_nothing_listens() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        ("--rate", "50"),
-        ("--users", "2", "--think", "0.02"),
+        ("--rate", "50", "--warm-up", "0"),
+        ("--users", "2", "--think", "0.02", "--warm-up", "0"),
         ("--users", "2", "--think", "0.02", "--engine", "fast-http"),
         ("--users", "2", "--think", "0.02", "--engine", "http"),
     ],
@@ -200,7 +203,9 @@ def test_interrupted_it_says_what_there_is_and_leaves_nothing(serve: Serve, opti
         (["--rate", "5", "--engine", "locsut"], "there is no engine 'locsut'"),
         (["--rate", "5", "--engine", "fast-http"], "has users and no schedule"),
         (["--rate", "5", "--workers", "0"], "--workers is 0"),
-        (["--rate", "5", "--workers", "2", "--warm-up", "auto"], "look at all samples"),
+        (["--rate", "5", "--workers", "2", "--objective", "p99 <= 5 ms"], "look at all samples"),
+        (["--rate", "5", "--engine", "locust", "--find-rate", "--objective", "p99 <= 5 ms"], "look at all samples"),
+        (["--users", "5", "--engine", "http", "--warm-up", "auto"], "the engine http cannot be told when to begin"),
         (["--rate", "5", "--warm-up", "soon"], "seconds or auto were expected"),
         (["--rate", "5", "--think", "1"], "--think was given without --users"),
         (["--users", "5", "--arrivals", "constant"], "both --arrivals and --users were given"),
@@ -226,7 +231,8 @@ def test_options_that_do_not_go_together_are_said(arguments: list[str], words: s
 @pytest.mark.parametrize(("objective", "status"), [("p50 <= 10 ms", "missed"), ("p50 <= 5 s and errors < 1 %", "met")])
 def test_an_objective_decides_the_exit_code(serve: Serve, objective: str, status: str) -> None:
     url = f"http://127.0.0.1:{serve('delay', 0.03)}/"
-    done = load(url, "--rate", "60", "--duration", "3", "--objective", objective, "--json", "-", "-q")
+    options = ("--rate", "60", "--warm-up", "0", "--duration", "3", "--objective", objective, "--json", "-", "-q")
+    done = load(url, *options)
     result = json.loads(done.stdout)
 
     jsonschema.validate(result, read_schema())
@@ -235,9 +241,32 @@ def test_an_objective_decides_the_exit_code(serve: Serve, objective: str, status
     assert done.returncode == (wanted if result["valid"] else 7)
 
 
-def test_a_warm_up_is_as_long_as_it_takes_and_shown(serve: Serve) -> None:
+@pytest.mark.parametrize(
+    ("given", "engine", "find_rate", "warm_up_s"),
+    [
+        (None, "pacer", False, None),
+        (None, "locust", False, None),
+        (None, "pacer", True, 0.0),
+        (None, "fast-http", False, 0.0),
+        (None, "http", False, 0.0),
+        ("auto", "pacer", True, None),
+        ("auto", "locust", False, None),
+        ("0", "pacer", False, 0.0),
+        ("2.5", "http", False, 2.5),
+    ],
+)
+def test_the_warm_up_hangs_on_what_is_run(
+    given: str | None, engine: str, find_rate: bool, warm_up_s: float | None
+) -> None:
+    """None: until response times are level."""
+    assert choose_warm_up(given, engine, find_rate=find_rate) == warm_up_s
+
+
+@pytest.mark.parametrize("engine", ["pacer", "locust"])
+def test_a_warm_up_is_as_long_as_it_takes_and_shown(serve: Serve, engine: str) -> None:
+    """Without being asked for."""
     url = f"http://127.0.0.1:{serve('delay', 0.005)}/"
-    done = load(url, "--rate", "50", "--duration", "1", "--warm-up", "auto", "--json", "-")
+    done = load(url, "--rate", "50", "--duration", "1", "--engine", engine, "--json", "-", timeout_s=150)
     result = json.loads(done.stdout)
 
     assert done.returncode in {0, 7}, done.stderr
@@ -276,7 +305,7 @@ def test_a_search_says_every_rung(serve: Serve) -> None:
 @pytest.mark.parametrize("engine", ["fast-http", "locust"])
 def test_another_engine_gives_the_same_result(serve: Serve, engine: str) -> None:
     url = f"http://127.0.0.1:{serve('echo')}/"
-    done = load(url, "--users", "2", "--duration", "1", "--engine", engine, "--json", "-", "-q")
+    done = load(url, "--users", "2", "--warm-up", "0", "--duration", "1", "--engine", engine, "--json", "-", "-q")
     result = json.loads(done.stdout)
 
     assert done.returncode in {0, 7}, done.stderr

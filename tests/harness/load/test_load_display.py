@@ -178,7 +178,9 @@ def test_a_run_on_a_terminal_is_a_bar_and_then_its_table(serve: Serve) -> None:
     assert (screen.is_cursor_shown, screen.lines[-1]) == (True, "")
 
 
-@pytest.mark.parametrize("options", [("--rate", "60"), ("--rate", "60", "--warm-up", "auto"), ("--users", "2")])
+@pytest.mark.parametrize(
+    "options", [("--rate", "60", "--warm-up", "0"), ("--rate", "60"), ("--users", "2", "--warm-up", "0")]
+)
 def test_ctrl_c_leaves_the_terminal_clean(serve: Serve, options: tuple[str, ...]) -> None:
     with run_on_terminal(command(serve("delay", 0.005), *options, "--duration", "60")) as program:
         program.wait_for("━(.|\n)*in flight")
@@ -236,7 +238,7 @@ def test_a_search_keeps_a_line_of_every_rate_above_its_bar(serve: Serve) -> None
 
 @pytest.mark.parametrize("environ", [{"CI": "true"}, {"TERM": "dumb"}, {"NO_COLOR": "1"}])
 def test_lines_are_had_on_a_terminal_too(serve: Serve, environ: dict[str, str]) -> None:
-    argv = command(serve("delay", 0.005), "--rate", "60", "--duration", "2")
+    argv = command(serve("delay", 0.005), "--rate", "60", "--warm-up", "0", "--duration", "2")
     with run_on_terminal(argv, environ=environ) as program:
         assert program.end() in {0, 7}
 
@@ -245,7 +247,7 @@ def test_lines_are_had_on_a_terminal_too(serve: Serve, environ: dict[str, str]) 
 
 
 def test_a_pipe_has_lines_and_quiet_is_quiet(serve: Serve) -> None:
-    argv = command(serve("delay", 0.005), "--rate", "60", "--duration", "2", "--json", "-")
+    argv = command(serve("delay", 0.005), "--rate", "60", "--warm-up", "0", "--duration", "2", "--json", "-")
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, env={**os.environ, "TERM": "xterm"})
 
     assert re.search(r"^\[   0.\d s\] \d s left, [\d.]+/s, p50 ", done.stderr, re.MULTILINE)
@@ -258,7 +260,8 @@ def test_a_pipe_has_lines_and_quiet_is_quiet(serve: Serve) -> None:
 
 @pytest.mark.parametrize("options", [("--rate", "60", "--engine", "locust"), ("--users", "2", "--engine", "fast-http")])
 def test_other_engines_have_a_bar_too(serve: Serve, options: tuple[str, ...]) -> None:
-    with run_on_terminal(command(serve("delay", 0.005), *options, "--duration", "4")) as program:
+    options += ("--warm-up", "0", "--duration", "4")
+    with run_on_terminal(command(serve("delay", 0.005), *options)) as program:
         program.wait_for(r"window ━.*\n.*0 errors   [1-9]\d* sent")
         assert program.end() in {0, 7}
 

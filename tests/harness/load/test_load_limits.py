@@ -29,6 +29,10 @@ from seatrial.load import limits
         (lambda prefix: limits.check_seconds({"drain": -1.0}, prefix=prefix), "{0}drain is -1 seconds, 0 or more"),
         (lambda prefix: limits.check_seconds({"think": 1e9}, prefix=prefix), "{0}think is 1e"),
         (lambda prefix: limits.check_seconds({"warm-up": float("nan")}, prefix=prefix), "{0}warm-up is nan seconds"),
+        (
+            lambda prefix: limits.read_warm_up("soon", prefix=prefix),
+            "{0}warm-up is 'soon', seconds or auto were expected",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_under_the_names_of_who_asks(
@@ -45,6 +49,7 @@ def test_kinds_of_load() -> None:
     assert limits.check_kind(None, None, "trace:times.csv")
     assert not limits.check_kind(None, 10_000, None)
     limits.check_seconds({"drain": 0.0, "duration": 86_400.0})
+    assert (limits.read_warm_up("2.5"), limits.read_warm_up("auto")) == (2.5, None)
 
 
 def test_files(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def load(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "seatrial", "load", url, *arguments]
+    argv = [sys.executable, "-m", "seatrial", "load", url, "--warm-up", "0", *arguments]
     return subprocess.run(argv, capture_output=True, text=True, timeout=120)
 
 

@@ -22,6 +22,7 @@ from seatrial.load.result import LoadResult, Quantiles, Reason
 from seatrial.load.samples import NEVER, SAMPLE, Outcome, Samples
 from seatrial.load.schedules import make_schedule
 from seatrial.load.slices import slice_responses
+from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.swarm.collecting import Collection
 from seatrial.load.swarm.merging import Part, choose_code, merge_parts
 from seatrial.load.swarm.messages import (
@@ -412,6 +413,19 @@ def test_options_make_an_order() -> None:
     assert order.probe
 
 
+def test_a_warm_up_is_seconds_or_as_long_as_it_takes() -> None:
+    url = "http://127.0.0.1:8080"
+    none = read_order(parse("--seatrial-users", "4"), url)
+    fixed = read_order(parse("--seatrial-users", "4", "--seatrial-warm-up", "2.5"), url)
+    auto = read_order(parse("--seatrial-users", "4", "--seatrial-warm-up", "auto"), url)
+
+    assert (none.plan.warm_up_s, none.warm_up) == (0.0, None)
+    assert (fixed.plan.warm_up_s, fixed.warm_up) == (2.5, None)
+    assert auto.warm_up == WarmUpLimits()
+    assert auto.plan.warm_up_s > WarmUpLimits().maximum_s, "the order that ends it may come late"
+    assert split_order(auto, 2)[1].warm_up == auto.warm_up
+
+
 def test_options_of_a_closed_loop(tmp_path: Path) -> None:
     (tmp_path / "body").write_bytes(b"{}")
     body = f"@{tmp_path / 'body'}"
@@ -525,6 +539,13 @@ def test_stages_take_the_place_of_rate_and_duration() -> None:
         (["--seatrial-rate", "0.001"], "http://127.0.0.1:9/", (), "no request at all"),
         (["--seatrial-users", "-3"], "http://127.0.0.1:9/", (), "1 to 10,000"),
         (["--seatrial-rate", "5", "--seatrial-duration", "0"], "http://127.0.0.1:9/", (), "duration"),
+        (
+            ["--seatrial-rate", "5", "--seatrial-warm-up", "soon"],
+            "http://127.0.0.1:9/",
+            (),
+            "--seatrial-warm-up is 'soon'",
+        ),
+        (["--seatrial-rate", "5", "--seatrial-warm-up", "-1"], "http://127.0.0.1:9/", (), "--seatrial-warm-up is -1"),
         (["--seatrial-rate", "5", "--seatrial-drain", "-1"], "http://127.0.0.1:9/", (), "--seatrial-drain"),
         (["--seatrial-rate", "5", "--seatrial-timeout", "0"], "http://127.0.0.1:9/", (), "--seatrial-timeout"),
         (["--seatrial-rate", "5", "--seatrial-body", "@not-there"], "http://127.0.0.1:9/", (), "not-there"),

@@ -9,8 +9,10 @@ from typing import Final
 from seatrial.load.plan import Progress
 from seatrial.load.result import LoadResult, Reason
 from seatrial.load.slices import Slices
+from seatrial.load.stationarity import WarmUpVerdict
 from seatrial.load.swarm.merging import INTERRUPTED, Part, merge_parts
 from seatrial.load.swarm.messages import End, Failure, Order, Prepared, Report, split_order
+from seatrial.load.swarm.warming import describe_warm_up
 from seatrial.load.tally import Tally
 
 WORKER_LOST: Final = "worker-lost"
@@ -27,11 +29,16 @@ class Seat:
     lost: str = ""
     tally: Tally = field(default_factory=Tally)
     progress: Progress = _NOTHING
+    warm_up: WarmUpVerdict | None = None
 
     @property
     def name(self) -> str:
         """Which of how many."""
         return f"worker {self.order.worker + 1} of {self.order.workers}"
+
+    def has(self, clock: str) -> bool:
+        """Whether the worker reads this clock; one that has no name is nobody else's."""
+        return bool(clock) and self.prepared is not None and self.prepared.clock == clock
 
     @property
     def is_over(self) -> bool:
@@ -55,11 +62,23 @@ class Collection:
         shares = split_order(order, len(workers))
         self.seats: Mapping[str, Seat] = {name: Seat(order=share) for name, share in zip(workers, shares, strict=True)}
         self.begun = False
+        self.window_begun = order.warm_up is None
 
     @property
     def is_prepared(self) -> bool:
         """Whether all wait for the beginning."""
         return all(seat.prepared for seat in self.seats.values())
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the warm-up is over on every worker that has not ended."""
+        waiting = [seat for seat in self.seats.values() if not seat.is_over]
+        return bool(waiting) and all(seat.warm_up is not None and seat.warm_up.over for seat in waiting)
+
+    @property
+    def note(self) -> str:
+        """How far the warm-up is, in words; empty when nobody looks."""
+        return describe_warm_up({seat.name: seat.warm_up for seat in self.seats.values()})
 
     @property
     def is_over(self) -> bool:
@@ -101,6 +120,7 @@ class Collection:
         if seat := self.seats.get(name):
             seat.tally.merge(Tally.decode(report.tally))
             seat.progress = report.progress or seat.progress
+            seat.warm_up = report.warm_up or seat.warm_up
 
     def take_end(self, name: str, end: End) -> None:
         """Note that a worker came to an end; one that was given up stays so."""

@@ -20,10 +20,12 @@ from seatrial.errors import ExitCode, HarnessError, SeatrialError, UsageError
 from seatrial.load.arrivals import Arrivals
 from seatrial.load.child import pick_environ
 from seatrial.load.live import Snapshot
+from seatrial.load.measuring import allow_warm_up
 from seatrial.load.plan import Plan
 from seatrial.load.questions import Questions
 from seatrial.load.renewal import Renewal
 from seatrial.load.result import LoadResult
+from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.swarm.files import SwarmFiles
 from seatrial.load.swarm.merging import INTERRUPTED
 from seatrial.load.swarm.messages import Order, encode_golden, encode_law, read_certificates, split_order
@@ -50,6 +52,7 @@ def run_swarm(
     seed: int = 1,
     questions: Questions | None = None,
     requested: float | None = None,
+    warm_up: WarmUpLimits | None = None,
     locust_options: Sequence[str] = (),
     on_progress: Callable[[Snapshot], None] = lambda _: None,
 ) -> LoadResult:
@@ -63,6 +66,7 @@ def run_swarm(
         seed: of the schedule.
         questions: golden cases to ask and to hold every answer against; without them the plan's own requests are sent.
         requested: requests a second that were asked for.
+        warm_up: how long it may be until times are level on every worker, by its share; None: as long as the plan says.
         locust_options: more of Locust's own, for its master: as `--csv PREFIX` or `--html FILE`, with whole paths.
         on_progress: is told how far all are, each second.
 
@@ -71,7 +75,7 @@ def run_swarm(
         SwarmError: nothing could be sent.
         HarnessError: Locust broke.
     """
-    plan = plan if questions is None else questions.fill(plan)
+    plan = allow_warm_up(plan if questions is None else questions.fill(plan), warm_up)
     order = Order(
         plan=plan,
         certificates=read_certificates(plan),
@@ -79,6 +83,7 @@ def run_swarm(
         law=None if law is None else encode_law(law),
         seed=seed,
         requested=requested,
+        warm_up=warm_up,
         directory=str(directory.absolute()),
     )
     if workers < 1:

@@ -34,6 +34,8 @@ from seatrial.load.swarm.messages import (
     RENEW,
     REPORT,
     STOP,
+    WINDOW,
+    BeginWindow,
     End,
     Failure,
     Go,
@@ -48,6 +50,8 @@ from seatrial.load.swarm.options import read_order
 
 GO_LEAD_S: Final = 0.3
 """Between the word to go and the first send: it must have reached all workers by then."""
+WINDOW_LEAD_S: Final = 1.0
+"""Between the word that ends the warm-up and the window: it must have reached all pacers, past workers that compute."""
 STOP_TIMEOUT_S: Final = 40.0
 WATCH_S: Final = 0.2
 _TELL_S: Final = 1.0
@@ -131,10 +135,19 @@ class Master:
         lead_ns, clock = int(GO_LEAD_S * SECOND_NS), read_clock()
         start_ns = time.monotonic_ns() + lead_ns
         for name, seat in run.seats.items():
-            same = seat.prepared is not None and clock and seat.prepared.clock == clock
-            go = Go(start_ns=start_ns if same else None, lead_ns=lead_ns, wall_ns=time.time_ns())
+            go = Go(start_ns=start_ns if seat.has(clock) else None, lead_ns=lead_ns, wall_ns=time.time_ns())
             self._runner.send_message(GO, pack(go), client_id=name)
         self._set_start()
+
+    def _begin_window(self, run: Collection) -> None:
+        """End the warm-up on all workers at one time. Where the word is lost the window begins by the plan."""
+        run.window_begun = True
+        self._window_s = time.time() + WINDOW_LEAD_S
+        lead_ns, clock = int(WINDOW_LEAD_S * SECOND_NS), read_clock()
+        begin_ns = time.monotonic_ns() + lead_ns
+        for name, seat in run.seats.items():
+            order = BeginWindow(begin_ns=begin_ns if seat.has(clock) else None, lead_ns=lead_ns)
+            self._runner.send_message(WINDOW, pack(order), client_id=name)
 
     def _watch(self, run: Collection) -> None:
         try:
@@ -164,7 +177,7 @@ class Master:
     def _tell_progress(self, files: SwarmFiles, live: LiveFigures, run: Collection) -> None:
         tally = run.tally
         answered = tally.requests - tally.failures
-        files.add_progress(live.describe(run.progress, tally.series["response"], answered))
+        files.add_progress(live.describe(run.progress, tally.series["response"], answered, run.note))
 
     def _pass_on(self, run: Collection, renewals: Sequence[Renew]) -> int:
         """Tell all workers of requests that were signed anew, and return how many there are."""
@@ -243,8 +256,11 @@ class Master:
         self._add(msg.node_id, msg.data)
 
     def _add(self, name: str, data: dict[str, Any]) -> None:
-        if self._run is not None:
-            self._run.take_report(name, unpack(data, Report))
+        run = self._run
+        if run is not None:
+            run.take_report(name, unpack(data, Report))
+            if run.begun and run.is_warm and not run.window_begun:
+                self._begin_window(run)
             self._set_start()
 
     def _set_start(self) -> None:

@@ -20,6 +20,9 @@ from seatrial.load.tally import Tally
 
 INTERRUPTED: Final = 130
 """Exit code of a run that was told to stop."""
+WINDOWS_APART: Final = "windows-apart"
+APART_S: Final = 0.5
+"""Between the beginnings of two workers' windows, each counted from its own start: more is no window of all."""
 _LARGEST = frozenset({"loop_lag_p50_s", "loop_lag_max_s", "steal_share", "runnable_p50"})
 
 
@@ -44,13 +47,15 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
         lost: why the others did not.
     """
     results = [part.result for part in parts]
-    valid = not lost and all(result.valid for result in results)
+    flaws = (*lost, *_find_apart(results))
+    valid = not flaws and all(result.valid for result in results)
     tally = Tally()
     for part in parts:
         tally.merge(part.tally)
     series = tally.series
     figures = {name: histogram.summarize() if valid else NO_FIGURES for name, histogram in series.items()}
     lag = series["lag"].summarize()
+    warm, warm_up = _unite_warm_ups(parts)
     level, course = _unite_courses(parts) if valid else (None, "")
     return LoadResult(
         mode=order.plan.mode,
@@ -58,7 +63,7 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
         seed=order.seed,
         valid=valid,
         saturated=valid and any(result.saturated for result in results),
-        reasons=(*lost, *_unite_reasons(parts, valid=valid, stopped=bool(lost))),
+        reasons=(*flaws, *_unite_reasons(parts, valid=valid, stopped=bool(lost))),
         requests=sum(result.requests for result in results),
         errors=sum(result.errors for result in results),
         wrong=sum(result.wrong for result in results),
@@ -81,6 +86,9 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
         checked=bool(results) and all(result.checked for result in results),
         mixed_up=sum(result.mixed_up for result in results),
         examples=tuple(dict.fromkeys(each for result in results for each in result.examples))[:MOST_EXAMPLES],
+        warm_up_s=max((result.warm_up_s for result in results), default=0.0),
+        stationary=warm,
+        warm_up=warm_up,
         window_stationary=level,
         window_course=course,
         client=_unite_clients(results),
@@ -94,6 +102,26 @@ def _find_intervals(parts: Sequence[Part]) -> dict[str, Interval]:
     slices = reduce(Slices.merge, (part.slices for part in parts), Slices.none())
     found = {name: slices.find_interval(p) for name, p in INTERVALS.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _find_apart(results: Sequence[LoadResult]) -> tuple[Reason, ...]:
+    """Return the reason why windows of workers were not one; none where they were."""
+    lengths_s = [result.warm_up_s for result in results]
+    if not lengths_s or max(lengths_s) - min(lengths_s) <= APART_S:
+        return ()
+    message = f"the timed windows of the workers began {max(lengths_s) - min(lengths_s):.1f} s apart"
+    fix = "leave the workers' machines, and the network between them and the master, less busy; or give the warm-up in seconds"
+    return (Reason(code=WINDOWS_APART, message=message, fix=fix),)
+
+
+def _unite_warm_ups(parts: Sequence[Part]) -> tuple[bool | None, str]:
+    """Return whether response times were level before the window on all workers, None when nobody looked, and what was found."""
+    told = [part.result.stationary for part in parts]
+    if not told or None in told:
+        return None, ""
+    if len(parts) == 1:
+        return told[0], parts[0].result.warm_up
+    return all(told), "; ".join(f"{part.name}: {part.result.warm_up}" for part in parts)
 
 
 def _unite_courses(parts: Sequence[Part]) -> tuple[bool | None, str]:

@@ -16,12 +16,14 @@ from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Ste
 from seatrial.load.plan import Plan, Progress
 from seatrial.load.questions import Questions
 from seatrial.load.result import LoadResult
+from seatrial.load.stationarity import WarmUpLimits, WarmUpVerdict
 from seatrial.load.tally import TallyData
 from seatrial.model import Manifest, decode_cases, encode_cases
 
 ORDER: Final = "seatrial-order"
 READY: Final = "seatrial-ready"
 GO: Final = "seatrial-go"
+WINDOW: Final = "seatrial-window"
 STOP: Final = "seatrial-stop"
 RENEW: Final = "seatrial-renew"
 END: Final = "seatrial-end"
@@ -58,6 +60,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seed: int = 1
     requested: Annotated[float | None, Meta(description="requests a second that were asked for, of all workers")] = None
     probe: Annotated[bool, Meta(description="ask once before, and open as many connections as that tells")] = False
+    warm_up: Annotated[
+        WarmUpLimits | None, Meta(description="the warm-up lasts until times are level; None: as long as the plan says")
+    ] = None
     golden: Annotated[Golden | None, Meta(description="None: answers are not compared")] = None
     certificates: Annotated[
         bytes, Meta(description="of the plan's ca_file, which a worker elsewhere does not have")
@@ -97,6 +102,13 @@ class Go(msgspec.Struct, frozen=True, kw_only=True):
     wall_ns: Annotated[int, Meta(description="CLOCK_REALTIME of the master as it says so: seconds are counted by it")]
 
 
+class BeginWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The warm-up is over on all workers: begin the timed window."""
+
+    begin_ns: Annotated[int | None, Meta(description="CLOCK_MONOTONIC; None for a worker with another clock")]
+    lead_ns: Annotated[int, Meta(description="for a worker with another clock: from when the word reaches it")]
+
+
 class Renew(msgspec.Struct, frozen=True, kw_only=True):
     """Other bytes for a case, as the signature of the old ones runs out."""
 
@@ -110,6 +122,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     worker: int
     tally: TallyData
     progress: Progress | None
+    warm_up: Annotated[WarmUpVerdict | None, Meta(description="the last word on its warm-up")] = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,10 +13,12 @@ from seatrial.endpoint import Endpoint
 from seatrial.errors import UsageError
 from seatrial.load.address import compose_request, resolve
 from seatrial.load.arrivals import Arrivals, Steps
-from seatrial.load.limits import check_certificates, check_kind, check_seconds, check_writable, read_body
+from seatrial.load.limits import check_certificates, check_kind, check_seconds, check_writable, read_body, read_warm_up
+from seatrial.load.measuring import allow_warm_up
 from seatrial.load.plan import Destination, Plan
 from seatrial.load.questions import Questions, pick_cases
 from seatrial.load.schedules import FORMS, make_schedule, parse_arrivals
+from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.swarm.messages import Order, encode_golden, encode_law, read_certificates
 from seatrial.model import ModelDirectory
 
@@ -38,7 +40,12 @@ def add_options(parser: Parser) -> None:
     add("--seatrial-users", type=int, default=0, help="Closed loop: users, of all workers.")
     add("--seatrial-think", type=float, default=0.0, help="Closed loop: seconds of a user's pause.")
     add("--seatrial-duration", type=float, default=10.0, help="Seconds of the timed window.")
-    add("--seatrial-warm-up", type=float, default=0.0, help="Seconds of the same load before, in no figure.")
+    add(
+        "--seatrial-warm-up",
+        default="0",
+        help="Seconds of the same load before, in no figure, or auto: until response times are level on every worker, a minute "
+        "at most. Default: 0.",
+    )
     add("--seatrial-timeout", type=float, default=10.0, help="Seconds after which a request has failed.")
     add("--seatrial-drain", type=float, default=10.0, help="Seconds that are waited for answers after the window.")
     add("--seatrial-method", default="", help="Default: GET, or POST with a body.")
@@ -69,13 +76,15 @@ def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[flo
     """
     if not url:
         raise UsageError("there is no URL to put load on", fix="give --host http://127.0.0.1:8080/path")
+    warm_up_s = read_warm_up(options.seatrial_warm_up, prefix=PREFIX)
+    warm_up = WarmUpLimits() if warm_up_s is None else None
     duration_s = sum(seconds for _, seconds in stages) if stages else options.seatrial_duration
     check_seconds(
         {
             "duration": duration_s,
             "timeout": options.seatrial_timeout,
             "think": options.seatrial_think,
-            "warm-up": options.seatrial_warm_up,
+            "warm-up": warm_up_s or 0.0,
             "drain": options.seatrial_drain,
         },
         prefix=PREFIX,
@@ -91,11 +100,12 @@ def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[flo
         users=options.seatrial_users,
         think_s=options.seatrial_think,
         duration_s=duration_s,
-        warm_up_s=options.seatrial_warm_up,
+        warm_up_s=warm_up_s or 0.0,
         timeout_s=options.seatrial_timeout,
         drain_s=options.seatrial_drain,
         reconnect=options.seatrial_reconnect,
     )
+    plan = allow_warm_up(plan, warm_up)
     questions = _read_questions(options, url)
     plan = _fill(plan, options, url) if questions is None else questions.fill(plan)
     return Order(
@@ -105,6 +115,7 @@ def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[flo
         law=None if law is None else encode_law(law),
         seed=options.seatrial_seed,
         requested=options.seatrial_rate or None,
+        warm_up=warm_up,
         probe=True,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from seatrial.errors import HarnessError, SeatrialError
 from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import SECOND_NS, Offsets
 from seatrial.load.checking import AnswerCheck
+from seatrial.load.conducting import NOTICE_NS
 from seatrial.load.driver import Pacer, PacerRun
 from seatrial.load.machine import MachineGauge, MachineUse
 from seatrial.load.measuring import space_warm_up
@@ -33,6 +34,7 @@ from seatrial.load.slices import slice_responses
 from seatrial.load.swarm.clock import read_clock
 from seatrial.load.swarm.merging import INTERRUPTED
 from seatrial.load.swarm.messages import (
+    BeginWindow,
     End,
     Failure,
     Go,
@@ -45,6 +47,7 @@ from seatrial.load.swarm.messages import (
     write_certificates,
 )
 from seatrial.load.swarm.statistics import Statistics
+from seatrial.load.swarm.warming import WarmUpWatch, lay_out
 from seatrial.load.tailing import AnswersTail, SamplesTail
 from seatrial.load.tally import Tally
 from seatrial.load.window import find_window
@@ -89,8 +92,10 @@ class Pacing:
         self._decided = Event()
         self._stopped = False
         self._pacer: Pacer | None = None
+        self._stretches: tuple[Offsets, Offsets] | None = None
         self._offsets: Offsets | None = None
         self._start_ns = 0
+        self._watch: WarmUpWatch | None = None
 
     def run(self) -> End:
         """Take the order through, and return what came of it: a failure is one of the things that may."""
@@ -111,6 +116,15 @@ class Pacing:
         self._start_ns = time.monotonic_ns() + go.lead_ns if go.start_ns is None else go.start_ns
         self._decided.set()
 
+    def begin_window(self, order: BeginWindow) -> None:
+        """End the warm-up: at the time that all have, or as soon as the pacer can where the word came too late for it."""
+        if self._pacer is None:
+            return
+        now_ns = time.monotonic_ns()
+        begin_ns = now_ns + order.lead_ns if order.begin_ns is None else max(order.begin_ns, now_ns + NOTICE_NS)
+        self._pacer.begin_window(begin_ns)
+        self._lay_out(begin_ns - self._start_ns)
+
     def stop(self) -> None:
         """Send nothing more, and come to an end."""
         self._stopped = True
@@ -127,7 +141,8 @@ class Pacing:
         """Return what came since the last report."""
         delta = self._tally.subtract(self._reported)
         self._reported = self._tally.copy()
-        return Report(worker=self.order.worker, tally=delta.encode(), progress=self._progress)
+        warm_up = self._watch.verdict if self._watch else None
+        return Report(worker=self.order.worker, tally=delta.encode(), progress=self._progress, warm_up=warm_up)
 
     def count_scheduled(self) -> int:
         """Return how many sends the schedule has within the present second; of a closed loop, the users."""
@@ -144,8 +159,8 @@ class Pacing:
         plan = self._size_connections(write_certificates(self.order, directory), schedule)
         warm_up = None if schedule is None else space_warm_up(schedule, plan)
         if schedule is not None and warm_up is not None:
-            window_ns = int(plan.warm_up_s * SECOND_NS)
-            self._offsets = np.concatenate([warm_up, schedule.offsets_ns + window_ns])
+            self._stretches = (warm_up, schedule.offsets_ns)
+            self._lay_out(int(plan.warm_up_s * SECOND_NS))
         with Pacer(plan, None if schedule is None else schedule.offsets_ns, directory, warm_up_ns=warm_up) as pacer:
             ready = pacer.wait_ready()
             self._on_prepared(Prepared(worker=self.order.worker, clock=read_clock()))
@@ -169,6 +184,7 @@ class Pacing:
                 checked=self._compute(partial(self._check.mark_file, directory / SAMPLES_FILE))
                 if self._check
                 else None,
+                warm_up=self._watch.verdict if self._watch else None,
                 started_at=self.order.started_at,
             )
         )
@@ -182,26 +198,31 @@ class Pacing:
 
         def follow(progress: Progress) -> None:
             self._progress = progress
-            self._follow(samples, answers, JUDGING_S)
+            blocks = list(samples.read())
+            if self._watch is not None:
+                self._compute(partial(self._watch.look, blocks, progress.elapsed_s))
+            self._follow(blocks, answers, JUDGING_S)
 
         with MachineGauge(ready.pid) as machine:
             # What was told while the gauge began reached no pacer.
             if self._stopped:
                 return None
             self._pacer = pacer
+            if self.order.warm_up is not None:
+                self._watch = WarmUpWatch(self.order.warm_up, self._start_ns)
             try:
                 done = pacer.run(self._start_ns, follow)
             finally:
                 self._pacer = None
         # What is left to judge is left to this time, in which nothing is measured.
-        while self._follow(samples, answers, REPORT_S):
+        while self._follow(list(samples.read()), answers, REPORT_S):
             if not self._learned:
                 raise HarnessError("the pacer's samples name answers that it did not leave")
         return done, machine.use
 
-    def _follow(self, samples: SamplesTail, answers: AnswersTail, most_s: float) -> bool:
+    def _follow(self, blocks: Sequence[Samples], answers: AnswersTail, most_s: float) -> bool:
         """Add what came, as far as its answers are judged; returns whether samples wait for theirs."""
-        self._unjudged.extend(samples.read())
+        self._unjudged.extend(blocks)
         if self._check is not None:
             before = self._check.count
             self._compute(partial(self._check.learn, answers.read(), most_s))
@@ -218,6 +239,11 @@ class Pacing:
         """Return what comes of work, done in a thread of its own, so that heartbeats go on meanwhile."""
         computed: _Computed = gevent.get_hub().threadpool.spawn(work).get(timeout=COMPUTING_TIMEOUT_S)
         return computed
+
+    def _lay_out(self, window_ns: int) -> None:
+        """Note when everything is due, with a window that begins so long after the start."""
+        if self._stretches is not None:
+            self._offsets = lay_out(*self._stretches, window_ns)
 
     def _draw(self) -> Schedule | None:
         order = self.order

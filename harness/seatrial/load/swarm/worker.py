@@ -17,6 +17,8 @@ from seatrial.load.swarm.messages import (
     RENEW,
     REPORT,
     STOP,
+    WINDOW,
+    BeginWindow,
     End,
     Failure,
     Go,
@@ -45,6 +47,7 @@ class Worker:
         for name, listener in (
             (ORDER, self._take_order),
             (GO, self._take_go),
+            (WINDOW, self._take_window),
             (STOP, self._take_stop),
             (RENEW, self._take_renew),
         ):
@@ -103,6 +106,10 @@ class Worker:
     def _take_go(self, msg: Message, **_: Any) -> None:
         if self._pacing is not None:
             self._pacing.go(unpack(msg.data, Go))
+
+    def _take_window(self, msg: Message, **_: Any) -> None:
+        if self._pacing is not None:
+            self._pacing.begin_window(unpack(msg.data, BeginWindow))
 
     def _take_renew(self, msg: Message, **_: Any) -> None:
         if self._pacing is not None:
