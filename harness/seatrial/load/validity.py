@@ -48,9 +48,10 @@ def find_flaws(run: PacerRun, machine: MachineUse | None = None, checked: Checke
 def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> Iterator[Reason]:
     done, lateness = run.done, measure_lateness(run)
     if done.stopped:
+        when = " in the warm-up, and the timed window never began" if done.end_ns < done.window_begin_ns else ""
         yield Reason(
             code="interrupted" if done.stopped == TOLD else "stopped",
-            message=f"the run ended before its time: {done.stopped}",
+            message=f"the run ended before its time{when}: {done.stopped}",
             fix="let it run to its end",
         )
     if done.exhausted == "connections" and find_saturation(run) and slows_down(run):

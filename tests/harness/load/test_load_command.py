@@ -194,6 +194,33 @@ def test_interrupted_it_says_what_there_is_and_leaves_nothing(serve: Serve, opti
     assert result["outcomes"]["answered"] > 0
 
 
+def test_interrupted_in_its_warm_up_it_says_so(serve: Serve) -> None:
+    argv = [
+        sys.executable,
+        "-m",
+        "seatrial",
+        "load",
+        f"http://127.0.0.1:{serve('echo')}/",
+        "--rate",
+        "50",
+        "--json",
+        "-",
+    ]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as popen:
+        assert popen.stderr is not None
+        assert popen.stdout is not None
+        assert any("warming up" in line for line in popen.stderr)
+        popen.send_signal(signal.SIGINT)
+        result = json.loads(popen.stdout.read())
+        assert popen.wait(timeout=30) == 130
+
+    assert result["reasons"][0]["message"].startswith(
+        "the run ended before its time in the warm-up, and the timed window"
+    )
+    assert (result["duration_s"], result["valid"]) == (0.0, False)
+    assert 0 < result["warm_up_s"] < 60
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
