@@ -20,7 +20,7 @@ from seatrial.load.tally import Tally
 
 INTERRUPTED: Final = 130
 """Exit code of a run that was told to stop."""
-_LARGEST = frozenset({"loop_lag_p50_s", "loop_lag_max_s", "steal_share", "runnable_p50"})
+_LARGEST = frozenset({"loop_lag_p50_s", "loop_lag_max_s", "steal_share", "steal_worst_share", "runnable_p50"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
