@@ -5,7 +5,8 @@
     python scripts/measure_load.py --only stall --only lag --patience 60
 
 Each line says what it must reach, what it reached (the median of several runs, in turn with what it is compared to) and
-whether that is enough. Nothing is left out: what was not measured says why. Exit code: 1 when something is not met.
+whether that is enough. Nothing is left out: what was not measured says why. Each row waits until no trial and no other load
+run uses the machine, and keeps them waiting. Exit code: 1 when something is not met.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import platform
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -29,6 +31,7 @@ from load_table.saturation import measure_saturation
 from load_table.schedule import measure_schedule
 from load_table.stall import measure_stalls
 from load_table.throughput import measure_throughput
+from seatrial.load.host_lock import HostLock
 
 ROWS: dict[str, Row] = {
     "stall": measure_stalls,
@@ -43,6 +46,8 @@ ROWS: dict[str, Row] = {
     "saturation": measure_saturation,
 }
 SCHEMA = "seatrial.load-table/1"
+UNKEPT = {"throughput", "percentiles", "intervals"}
+"""The first keeps the machine client by client, for one of them is a command that does so itself; the others put no load on."""
 
 
 def main() -> None:
@@ -70,10 +75,11 @@ def main() -> None:
     for name in given.only or ROWS:
         began_s = time.monotonic()
         readings[name] = []
-        for reading in ROWS[name](options):
-            readings[name].append(reading)
-            sys.stdout.write(render(name, reading))
-            sys.stdout.flush()
+        with _keep_machine(name, options):
+            for reading in ROWS[name](options):
+                readings[name].append(reading)
+                sys.stdout.write(render(name, reading))
+                sys.stdout.flush()
         options.tell(f"{name} took {time.monotonic() - began_s:.0f} s")
     if given.json:
         _write(given.json, readings, options)
@@ -82,6 +88,11 @@ def main() -> None:
     unmeasured = sum(reading.met is None for reading in listed)
     sys.stdout.write(f"{len(listed) - missed - unmeasured} met, {missed} NOT MET, {unmeasured} not measured\n")
     sys.exit(1 if missed else 0)
+
+
+def _keep_machine(row: str, options: Options) -> AbstractContextManager[None]:
+    """Keep trials and other load runs out, from the first run of a row to its last: what watches them begins before they do."""
+    return nullcontext() if row in UNKEPT else HostLock().measure(options.tell)
 
 
 def _write(path: Path, readings: dict[str, list[Reading]], options: Options) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seatrial.errors import HarnessError
 from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import Constant, Poisson
+from seatrial.load.host_lock import HostLock
 from seatrial.load.schedules import make_schedule
 from seatrial_fixtures.specimens.behaviour import Behaviour, Exponential, Fixed, Stall, draw_services
 from seatrial_fixtures.specimens.timetable import Timetable
@@ -22,6 +25,23 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+@pytest.fixture(autouse=True)
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a machine of its own; the directory of its files."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def is_kept(lock: Path) -> bool:
+    """Whether a trial that wanted to use the machine would have to wait."""
+    try:
+        with HostLock(lock, patience_s=0.0).disturb():
+            return False
+    except HarnessError:
+        return True
 
 
 def follow(behaviour: Behaviour, arrivals_ns: list[int]) -> np.ndarray:
@@ -131,3 +151,51 @@ def test_a_miss_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
     assert ended.value.code == 1
     assert "NOT MET" in capsys.readouterr().out
+
+
+def test_a_row_keeps_the_machine_unless_what_it_starts_does(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import measure_load
+    from load_table.row import Options, Reading
+
+    kept: dict[str, bool] = {}
+
+    def make_row(name: str) -> object:
+        def measure(_: Options) -> list[Reading]:
+            kept[name] = is_kept(lock)
+            return []
+
+        return measure
+
+    monkeypatch.setattr(measure_load, "ROWS", {name: make_row(name) for name in measure_load.ROWS})
+    monkeypatch.setattr(sys, "argv", ["measure_load.py"])
+    with pytest.raises(SystemExit):
+        measure_load.main()
+
+    assert {name for name, is_so in kept.items() if not is_so} == {"throughput", "percentiles", "intervals"}
+    assert len(kept) == len(measure_load.ROWS)
+    assert not is_kept(lock)
+
+
+def test_of_several_clients_each_has_the_machine_and_the_command_keeps_it_itself(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from load_table import throughput
+    from load_table.row import Options
+
+    kept: dict[str, bool] = {}
+
+    def make_client(name: str) -> object:
+        def run(*_: object) -> float:
+            kept[name] = is_kept(lock)
+            return 1.0
+
+        return run
+
+    monkeypatch.setattr(throughput, "CLIENTS", {name: make_client(name) for name in throughput.CLIENTS})
+    monkeypatch.setattr(throughput, "serve_nginx", lambda *_, **__: contextlib.nullcontext("http://127.0.0.1:9/"))
+    monkeypatch.setattr(throughput, "find_program", lambda _: "there")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    list(throughput.measure_throughput(Options(quick=True, repeats=1)))
+
+    assert kept == {name: name != "seatrial" for name in throughput.CLIENTS}
+    assert not is_kept(lock)
