@@ -6,8 +6,8 @@
     python scripts/measure_load.py --known-miss throughput/FastHttpUser
 
 Each line says what it must reach, what it reached (the median of several runs, in turn with what it is compared to) and
-whether that is enough. Nothing is left out: what was not measured says why. Exit code: 1 when something is not met that was not
-named as known.
+whether that is enough. Nothing is left out: what was not measured says why. Each row waits until no trial and no other load
+run uses the machine, and keeps them waiting. Exit code: 1 when something is not met that was not named as known.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,7 @@ from load_table.saturation import measure_saturation
 from load_table.schedule import measure_schedule
 from load_table.stall import measure_stalls
 from load_table.throughput import measure_throughput
+from seatrial.load.host_lock import HostLock
 
 ROWS: dict[str, Row] = {
     "stall": measure_stalls,
@@ -48,6 +50,8 @@ ROWS: dict[str, Row] = {
     "saturation": measure_saturation,
 }
 SCHEMA = "seatrial.load-table/1"
+UNKEPT = {"throughput", "percentiles", "intervals"}
+"""The first keeps the machine client by client, for one of them is a command that does so itself; the others put no load on."""
 
 
 def main() -> None:
@@ -59,10 +63,11 @@ def main() -> None:
     for name in given.only or ROWS:
         began_s = time.monotonic()
         readings[name] = []
-        for reading in ROWS[name](options):
-            readings[name].append(reading)
-            sys.stdout.write(render(name, reading, known=name_bound(name, reading) in given.known_miss))
-            sys.stdout.flush()
+        with _keep_machine(name, options):
+            for reading in ROWS[name](options):
+                readings[name].append(reading)
+                sys.stdout.write(render(name, reading, known=name_bound(name, reading) in given.known_miss))
+                sys.stdout.flush()
         options.tell(f"{name} took {time.monotonic() - began_s:.0f} s")
     if given.json:
         _write(given.json, readings, options, given.known_miss)
@@ -118,6 +123,11 @@ def _parse() -> argparse.Namespace:
             f"--known-miss: {', '.join(sorted(rows - set(ROWS)))} is no row, one of {', '.join(ROWS)} was expected"
         )
     return given
+
+
+def _keep_machine(row: str, options: Options) -> AbstractContextManager[None]:
+    """Keep trials and other load runs out, from the first run of a row to its last: what watches them begins before they do."""
+    return nullcontext() if row in UNKEPT else HostLock().measure(options.tell)
 
 
 def _write(path: Path, readings: dict[str, list[Reading]], options: Options, known: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seatrial.errors import HarnessError
 from seatrial.load.analysis import analyse
 from seatrial.load.arrivals import Constant, Poisson
+from seatrial.load.host_lock import HostLock
 from seatrial.load.plan import SAMPLES_FILE, Plan
 from seatrial.load.samples import Outcome, read_samples
 from seatrial.load.schedules import make_schedule
@@ -27,6 +30,23 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+@pytest.fixture(autouse=True)
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a machine of its own; the directory of its files."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def is_kept(lock: Path) -> bool:
+    """Whether a trial that wanted to use the machine would have to wait."""
+    try:
+        with HostLock(lock, patience_s=0.0).disturb():
+            return False
+    except HarnessError:
+        return True
 
 
 def follow(behaviour: Behaviour, arrivals_ns: list[int]) -> np.ndarray:
@@ -227,3 +247,50 @@ def test_the_known_misses_of_each_night_are_bounds_of_the_table() -> None:
 
     assert known == {"throughput/FastHttpUser"}
     assert known <= {name_bound("throughput", reading) for reading in read_lack("not installed")}
+
+
+def test_a_row_keeps_the_machine_unless_what_it_starts_does(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import measure_load
+    from load_table.row import Options, Reading
+
+    kept: dict[str, bool] = {}
+
+    def make_row(name: str) -> object:
+        def measure(_: Options) -> list[Reading]:
+            kept[name] = is_kept(lock)
+            return []
+
+        return measure
+
+    monkeypatch.setattr(measure_load, "ROWS", {name: make_row(name) for name in measure_load.ROWS})
+    monkeypatch.setattr(sys, "argv", ["measure_load.py"])
+    with pytest.raises(SystemExit):
+        measure_load.main()
+
+    assert {name for name, is_so in kept.items() if not is_so} == {"throughput", "percentiles", "intervals"}
+    assert len(kept) == len(measure_load.ROWS)
+    assert not is_kept(lock)
+
+
+def test_of_several_clients_each_has_the_machine_and_the_command_keeps_it_itself(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from load_table import throughput
+    from load_table.row import Options
+
+    kept: dict[str, bool] = {}
+
+    def make_client(name: str) -> object:
+        def run(*_: object) -> float:
+            kept[name] = is_kept(lock)
+            return 1.0
+
+        return run
+
+    monkeypatch.setattr(throughput, "CLIENTS", {name: make_client(name) for name in throughput.CLIENTS})
+    monkeypatch.setattr(throughput, "serve_nginx", lambda *_, **__: contextlib.nullcontext("http://127.0.0.1:9/"))
+    monkeypatch.setattr(throughput, "explain_lack", lambda: "")
+    list(throughput.measure_throughput(Options(quick=True, repeats=1)))
+
+    assert kept == {name: name != "seatrial" for name in throughput.CLIENTS}
+    assert not is_kept(lock)

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
 from load_table.nginx import explain_lack, serve_nginx
 from load_table.row import Options, Reading
+from seatrial.load.host_lock import PATIENCE_S, HostLock
 
 USERS = 32
 BODY = '{"inputs":[{"name":"number","datatype":"INT64","shape":[1],"data":[123456789]}]}'
@@ -45,14 +47,20 @@ def measure_throughput(options: Options) -> Iterator[Reading]:
     with tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory, serve_nginx(BODY, cpu=cpus[-1]) as url:
         for repeat in range(options.repeats):
             for name, run in CLIENTS.items():
-                options.wait_quiet()
-                rate = run(url, duration_s, cpus[0], Path(directory))
+                with _keep_machine(name, options):
+                    options.wait_quiet()
+                    rate = run(url, duration_s, cpus[0], Path(directory))
                 if rate is None:
                     options.tell(f"{name} is not installed: {INSTALL[name]}")
                     continue
                 rates[name].append(rate)
                 options.tell(f"{name}: {rate:,.0f}/s ({repeat + 1} of {options.repeats})")
     yield from _compare(rates)
+
+
+def _keep_machine(client: str, options: Options) -> AbstractContextManager[None]:
+    """Keep trials and other load runs out; the command does so itself, and would wait for this process for ever."""
+    return nullcontext() if client == "seatrial" else HostLock().measure(options.tell)
 
 
 def _compare(rates: dict[str, list[float]]) -> Iterator[Reading]:
@@ -108,7 +116,8 @@ def run_seatrial(url: str, duration_s: float, cpu: int, directory: Path) -> floa
     del directory
     options = ["--users", str(USERS), "--warm-up", "0", "--duration", str(duration_s)]
     argv = [sys.executable, "-m", "seatrial", "load", url, *options]
-    said = _run([*argv, "--body", BODY, "--json", "-", "-q"], cpu, duration_s)
+    # It may wait for the machine first.
+    said = _run([*argv, "--body", BODY, "--json", "-", "-q"], cpu, duration_s + PATIENCE_S)
     result = json.loads(said)
     if result["errors"] or not result["requests"]:
         sys.exit(f"requests failed: {result['outcomes']}")

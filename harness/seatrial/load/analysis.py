@@ -197,6 +197,7 @@ def _describe_client(run: PacerRun, machine: MachineUse) -> dict[str, float]:
         "loop_lag_p50_s": lag_ns[len(lag_ns) // 2] / 1e9 if lag_ns else None,
         "loop_lag_max_s": lag_ns[-1] / 1e9 if lag_ns else None,
         "steal_share": machine.steal_share,
+        "steal_worst_share": machine.steal_worst_share,
         "runnable_p50": machine.runnable,
         "waited_s": machine.client_waited_s,
     }

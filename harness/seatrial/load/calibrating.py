@@ -105,4 +105,5 @@ def _read_run(name: str, result: LoadResult, specimen: Specimen) -> CalibrationR
         dispatch_lag_p50_s=lag.p50,
         dispatch_lag_p99_s=lag.p99,
         steal_share=result.client.get("steal_share"),
+        steal_worst_share=result.client.get("steal_worst_share"),
     )

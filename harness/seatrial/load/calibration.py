@@ -72,6 +72,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         float | None, Meta(description="the largest part of CPU time that the hypervisor took in a run")
     ]
     made_at: Annotated[str, Meta(description="UTC, ISO 8601")]
+    steal_worst_share: Annotated[float | None, Meta(description="the same, of the worst second of any run")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,7 @@ class CalibrationRun:
     dispatch_lag_p50_s: float
     dispatch_lag_p99_s: float
     steal_share: float | None = None
+    steal_worst_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,7 @@ def summarize_runs(
     valid = all(each.runs >= max(plan.repeats, 2) for each in figures)
     undelayed = next((each for each in figures if each.name == "delay-0ms"), None)
     steals = [run.steal_share for run in runs if run.steal_share is not None]
+    worst = [run.steal_worst_share for run in runs if run.steal_worst_share is not None]
     return Calibration(
         valid=valid,
         noise_floor_p50_s=find_noise_floor(runs, "p50") if valid else None,
@@ -128,6 +131,7 @@ def summarize_runs(
         duration_s=plan.duration_s,
         cpus=len(os.sched_getaffinity(0)),
         steal_share=max(steals, default=None),
+        steal_worst_share=max(worst, default=None),
         made_at=made_at,
     )
 

@@ -15,9 +15,12 @@ def render_calibration(calibration: Calibration) -> str:
 
 
 def _list_lines(calibration: Calibration) -> Iterator[str]:
-    steal = "unknown" if calibration.steal_share is None else f"{calibration.steal_share:.1%}"
+    steal, worst = (
+        "unknown" if share is None else f"{share:.1%}"
+        for share in (calibration.steal_share, calibration.steal_worst_share)
+    )
     yield (
-        f"{calibration.cpus} CPUs, at most {steal} of their time taken by the hypervisor; "
+        f"{calibration.cpus} CPUs, at most {steal} of their time taken by the hypervisor, {worst} in a second; "
         f"{calibration.rate:g} requests/s, {calibration.duration_s:g} s a run"
     )
     yield ""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from seatrial.load.steal import CpuTime, StealMeter
+
 PERIOD_S: Final = 0.1
 _END_TIMEOUT_S: Final = 5.0
-_STAT = Path("/proc/stat")
+STAT: Final = Path("/proc/stat")
 _STEAL = 7
+_RUNNABLE = "\nprocs_running "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,8 @@ class MachineUse:
 
     steal_share: float | None = None
     """Part of all CPU time that the hypervisor gave to other machines."""
+    steal_worst_share: float | None = None
+    """The same of the worst second, of readings 100 ms apart; of a run that is shorter, of the whole."""
     runnable: float | None = None
     """Median number of processes that run or wait for a CPU, of readings 100 ms apart; the one that reads is among them."""
     cpus: int | None = None
@@ -28,24 +34,49 @@ class MachineUse:
     """Seconds that the client was ready to run and no CPU was free (schedstat)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The machine at one moment."""
+
+    cpu_time: CpuTime
+    runnable: int
+    """Processes that run or wait for a CPU, the one that reads among them."""
+
+
+def read_machine(stat: Path = STAT) -> Reading | None:
+    """Return what the kernel tells in one file (proc(5)); None where it does not."""
+    try:
+        text = stat.read_text(encoding="ascii")
+        ticks = [int(word) for word in text[: text.index("\n")].split()[1:9]]
+        begin = text.index(_RUNNABLE) + len(_RUNNABLE)
+        runnable = int(text[begin : text.index("\n", begin)])
+        return Reading(cpu_time=CpuTime(total=sum(ticks), stolen=ticks[_STEAL]), runnable=runnable)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 @dataclass(slots=True)
 class MachineGauge:
-    """Reads the machine each 100 ms while its block runs, from a thread: what it costs is some 20 us a reading.
+    """Reads the machine each 100 ms while its block runs, from a thread: a reading costs some 40 us.
 
     Args:
         client: id of the process that sends.
+        read: returns a reading; None where there is none to be had.
+        period_s: from one reading to the next.
     """
 
     client: int
+    read: Callable[[], Reading | None] = read_machine
+    period_s: float = PERIOD_S
     use: MachineUse = MachineUse()
+    _steal: StealMeter = field(default_factory=lambda: StealMeter(_count_ticks_per_second()))
     _runnable: list[int] = field(default_factory=list)
     _waited_ns: int | None = None
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
-    _began: tuple[int, int] | None = None
 
     def __enter__(self) -> Self:
-        self._began = _read_cpu()
+        self._look()
         self._waited_ns = _read_wait(self.client)
         self._thread = threading.Thread(target=self._watch, name="machine-gauge", daemon=True)
         self._thread.start()
@@ -55,44 +86,41 @@ class MachineGauge:
         self._over.set()
         assert self._thread is not None
         self._thread.join(_END_TIMEOUT_S)
-        ended = _read_cpu()
-        steal = None
-        if self._began is not None and ended is not None:
-            steal = (ended[1] - self._began[1]) / max(ended[0] - self._began[0], 1)
+        self._look()
+        steal = self._steal.share
+        worst = steal if self._steal.worst_second is None else self._steal.worst_second
         middle = sorted(self._runnable)[len(self._runnable) // 2] if self._runnable else None
         waited = None if self._waited_ns is None else self._waited_ns / 1e9
-        self.use = MachineUse(steal_share=steal, runnable=middle, cpus=os.cpu_count(), client_waited_s=waited)
+        self.use = MachineUse(
+            steal_share=steal,
+            steal_worst_share=worst,
+            runnable=middle,
+            cpus=os.cpu_count(),
+            client_waited_s=waited,
+        )
 
     def _watch(self) -> None:
         first_ns = latest_ns = self._waited_ns
-        while not self._over.wait(PERIOD_S):
-            if (running := _read_runnable()) is not None:
-                self._runnable.append(running)
+        while not self._over.wait(self.period_s):
+            if (runnable := self._look()) is not None:
+                self._runnable.append(runnable)
             # The client may be gone at the end of the block, so its last reading is kept.
             latest_ns = _read_wait(self.client) or latest_ns
         latest_ns = _read_wait(self.client) or latest_ns
         if first_ns is not None and latest_ns is not None:
             self._waited_ns = latest_ns - first_ns
 
-
-def _read_cpu() -> tuple[int, int] | None:
-    """Return CPU time since the start of the machine, all of it and what was stolen, in the kernel's ticks (proc(5))."""
-    try:
-        with _STAT.open(encoding="ascii") as file:
-            ticks = [int(word) for word in file.readline().split()[1:9]]
-    except (OSError, ValueError):
-        return None
-    return (sum(ticks), ticks[_STEAL]) if len(ticks) > _STEAL else None
+    def _look(self) -> int | None:
+        """Read the machine, and return how many processes want a CPU."""
+        reading = self.read()
+        if reading is None:
+            return None
+        self._steal.add(reading.cpu_time)
+        return reading.runnable
 
 
-def _read_runnable() -> int | None:
-    try:
-        for line in _STAT.read_text(encoding="ascii").splitlines():
-            if line.startswith("procs_running"):
-                return int(line.split()[1])
-    except (OSError, ValueError):
-        return None
-    return None
+def _count_ticks_per_second() -> int:
+    return os.sysconf("SC_CLK_TCK") * (os.cpu_count() or 1)
 
 
 def _read_wait(process: int) -> int | None:

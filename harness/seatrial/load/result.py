@@ -134,5 +134,11 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     judgement: Annotated[
         Judgement | None, Meta(description="whether objectives were kept; null when none was given")
     ] = None
-    client: Annotated[dict[str, float], Meta(description="what the client used: cpu_s, spun_s, rss_bytes, …")] = {}
+    client: Annotated[
+        dict[str, float],
+        Meta(
+            description="what the client used: cpu_s, spun_s, rss_bytes, …; what the hypervisor took of all CPU time over the "
+            "run (steal_share), and of the worst second in it (steal_worst_share)"
+        ),
+    ] = {}
     started_at: Annotated[str, Meta(description="UTC, ISO 8601")] = ""

@@ -39,6 +39,7 @@ def make_run(name: str, true_ms: float, added_ms: float) -> CalibrationRun:
         dispatch_lag_p50_s=0.01 * MS,
         dispatch_lag_p99_s=0.1 * MS,
         steal_share=added_ms / 100,
+        steal_worst_share=added_ms / 10,
     )
 
 
@@ -81,6 +82,8 @@ def test_a_summary_says_what_measuring_adds() -> None:
     assert calibration.network_p50_s == undelayed.bias_p50_s
     assert calibration.longest_s == slow.p50_s
     assert calibration.steal_share == pytest.approx(0.003)
+    assert calibration.steal_worst_share == pytest.approx(0.03)
+    assert "at most 0.3% of their time taken by the hypervisor, 3.0% in a second" in render_calibration(calibration)
 
 
 def test_a_specimen_that_could_not_be_measured_makes_it_invalid() -> None:

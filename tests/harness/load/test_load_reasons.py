@@ -12,6 +12,7 @@ from seatrial.load.analysis import analyse
 from seatrial.load.driver import PacerRun
 from seatrial.load.machine import MachineUse
 from seatrial.load.plan import Destination, Done, Plan, Ready
+from seatrial.load.result import LoadResult
 from seatrial.load.samples import NEVER, SAMPLE, Outcome, Samples
 
 START_NS = 5_000_000_000_000
@@ -124,6 +125,17 @@ def test_a_run_that_is_no_measurement_has_no_figures(samples: Samples, done: dic
 def test_time_that_the_hypervisor_took_is_no_measurement() -> None:
     assert codes(make_run(CALM), machine=MachineUse(steal_share=0.2)) == ["client-saturated"]
     assert codes(make_run(CALM), machine=MachineUse(steal_share=0.01)) == []
+
+
+def test_one_second_that_the_hypervisor_took_is_not_hidden_by_a_long_run() -> None:
+    def take(worst: float) -> LoadResult:
+        return analyse(make_run(CALM), machine=MachineUse(steal_share=0.02, steal_worst_share=worst))
+
+    assert take(0.2).valid
+    result = take(0.21)
+    assert [reason.code for reason in result.reasons] == ["client-saturated"]
+    assert "took 21% of the CPU time of one second, 20% are allowed" in result.reasons[0].message
+    assert result.client["steal_worst_share"] == 0.21
 
 
 def make_quick(*, lag_us: int, reading_us: int) -> Samples:

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import numpy as np
 import psutil
 import pytest
 
+from seatrial.errors import HarnessError
 from seatrial.load.arrivals import Constant, Poisson
+from seatrial.load.host_lock import HostLock
 from seatrial.load.live import Snapshot
 from seatrial.load.plan import Destination, Plan
 from seatrial.load.result import LoadResult
@@ -257,14 +260,21 @@ print(*(round((each - time.time()) / 3600) for each in times))
 
 @pytest.fixture
 def locust(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start Locust as a user does; returns its process. It ends with the test."""
+    """Start Locust as a user does, with a lock of the machine of its own; returns its process. It ends with the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*options: str, file: Path = LOCUSTFILE) -> subprocess.Popen[str]:
         argv = [sys.executable, "-m", "locust", "-f", str(file), *options]
         log = (tmp_path / "locust.log").open("w+", encoding="utf-8")
         popen = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=tmp_path, text=True, start_new_session=True
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            text=True,
+            start_new_session=True,
         )
         log.close()
         started.append(popen)
@@ -327,7 +337,7 @@ def test_what_cannot_be_done_is_a_sentence(
     tmp_path: Path, locust: Any, options: tuple[str, ...], code: int, words: str
 ) -> None:
     assert locust("--headless", *options).wait(WAIT_S) == code
-    log = (tmp_path / "locust.log").read_text(encoding="utf-8")
+    log = read_log(tmp_path)
     assert words in log
     assert "Traceback" not in log
 
@@ -358,7 +368,7 @@ def test_interrupted_it_says_what_there_is_and_leaves_nothing(
     options = ("--seatrial-rate", "50", "--seatrial-duration", "600", "--seatrial-json", "load.json")
     (tmp_path / "busy.py").write_text(BUSY)
     popen = locust("--headless", "--host", host, *options, file=tmp_path / "busy.py" if busy else LOCUSTFILE)
-    wait_until(lambda: "GET      /  " in (tmp_path / "locust.log").read_text(encoding="utf-8"))
+    wait_until(lambda: "GET      /  " in read_log(tmp_path))
     popen.send_signal(signal.SIGINT)
 
     assert popen.wait(WAIT_S) == 130
@@ -384,6 +394,85 @@ def test_locusts_page_starts_runs_and_shows_our_numbers(serve: Serve, locust: An
 
         assert result["arrivals"] == f"constant {rate}/s"
         assert result["outcomes"] == {"answered": rate}
+
+
+WAITS = "waiting until nothing else of a trial or load run uses this machine"
+
+
+@pytest.mark.parametrize("options", [(), ("--processes", "2")], ids=["alone", "master"])
+def test_a_run_waits_until_nothing_else_is_measured(
+    serve: Serve, tmp_path: Path, locust: Any, options: tuple[str, ...]
+) -> None:
+    port = str(find_port())
+    options = (*options, "--master-bind-port", port, "--master-port", port)
+    sent = ("--seatrial-rate", "40", "--seatrial-arrivals", "constant", "--seatrial-duration", "1")
+    with HostLock(tmp_path).measure():
+        host = f"http://127.0.0.1:{serve('echo')}/"
+        popen = locust("--headless", "--host", host, *options, *sent, "--seatrial-json", "load.json")
+        wait_until(lambda: WAITS in read_log(tmp_path))
+        assert not find_children("seatrial.load.pacer")
+        released_at = datetime.now(UTC)
+
+    assert popen.wait(WAIT_S) in {0, 7}
+    result = read_json(tmp_path / "load.json")
+    assert result["outcomes"] == {"answered": 40}
+    assert datetime.fromisoformat(result["started_at"]) >= released_at.replace(microsecond=0)
+
+
+def test_a_run_that_waits_can_be_interrupted(tmp_path: Path, serve: Serve, locust: Any) -> None:
+    with HostLock(tmp_path).measure():
+        popen = locust("--headless", "--host", f"http://127.0.0.1:{serve('echo')}/", "--seatrial-rate", "40")
+        wait_until(lambda: WAITS in read_log(tmp_path))
+        popen.send_signal(signal.SIGINT)
+        assert popen.wait(WAIT_S) == 130
+
+
+def test_nothing_else_is_measured_during_a_run_and_everything_may_after_it(
+    serve: Serve, tmp_path: Path, locust: Any
+) -> None:
+    """However it ends. Locust's page goes on while a run waits, and ends the wait."""
+    page = f"http://127.0.0.1:{find_port()}"
+    options = ("--web-host", "127.0.0.1", "--web-port", page.rpartition(":")[2], "--seatrial-duration", "600")
+    locust("--host", f"http://127.0.0.1:{serve('echo')}/", *options)
+    wait_until(lambda: "seatrial_rate" in fetch(page))
+    assert is_free(tmp_path)
+    with HostLock(tmp_path).measure():
+        fetch(f"{page}/swarm", b"seatrial_rate=40.0")
+        wait_until(lambda: WAITS in read_log(tmp_path))
+        fetch(f"{page}/stop", b"")
+        wait_until(lambda: json.loads(fetch(f"{page}/stats/requests")).get("state") == "stopped")
+    assert is_free(tmp_path)
+    fetch(f"{page}/swarm", b"seatrial_rate=40.0")
+    wait_until(lambda: json.loads(fetch(f"{page}/seatrial")).get("requests", 0) > 0)
+    assert not is_free(tmp_path)
+    fetch(f"{page}/stop", b"")
+    wait_until(lambda: "schema" in json.loads(fetch(f"{page}/seatrial")))
+    assert is_free(tmp_path)
+
+
+def test_who_started_a_swarm_keeps_the_machine_for_it(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "run").mkdir()
+    with HostLock(tmp_path).measure():
+        result = run_swarm(
+            make_plan(serve("echo"), duration_s=0.5), Constant(rate=40.0), workers=1, directory=tmp_path / "run"
+        )
+    assert result.requests == 20
+
+
+def is_free(directory: Path) -> bool:
+    """Whether who wants to measure could do so at once."""
+    try:
+        with HostLock(directory, patience_s=0.0).measure():
+            return True
+    except HarnessError:
+        return False
+
+
+def read_log(directory: Path) -> str:
+    return (directory / "locust.log").read_text(encoding="utf-8")
 
 
 def fetch(url: str, form: bytes | None = None) -> str:

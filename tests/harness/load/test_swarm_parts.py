@@ -239,6 +239,16 @@ def test_results_of_workers_add_up_to_that_of_one_stream() -> None:
     assert choose_code(merged) == 0
 
 
+def test_what_the_hypervisor_took_is_the_most_that_a_worker_saw() -> None:
+    seen = ({"steal_share": 0.01, "steal_worst_share": 0.15}, {"steal_share": 0.02, "steal_worst_share": 0.1})
+    parts = [
+        replace(part, result=msgspec.structs.replace(part.result, client=client))
+        for part, client in zip(make_parts(draw()), seen, strict=True)
+    ]
+
+    assert merge_parts(ORDER, parts).client == {"steal_share": 0.02, "steal_worst_share": 0.15}
+
+
 def test_of_a_single_worker_intervals_stand() -> None:
     assert set(merge_parts(ORDER, make_parts(draw(), 1)).intervals) >= {"p50", "p95"}
 

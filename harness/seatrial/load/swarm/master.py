@@ -1,10 +1,15 @@
-"""The master of Locust: shares the order out, lets all begin together, collects what came, and says what it comes to."""
+"""The master of Locust: shares the order out, lets all begin together, collects what came, and says what it comes to.
+
+During a run it keeps trials and other load runs of its machine out, as `seatrial load` does. Nobody does so on other machines,
+where workers of Locust's may be: there it is for who starts them to see that nothing else measures.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,13 +24,14 @@ from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 from seatrial.errors import ExitCode, HarnessError, SeatrialError
 from seatrial.load.arrivals import SECOND_NS
 from seatrial.load.driver import READY_TIMEOUT_S, SLACK_S
+from seatrial.load.host_lock import HostLock
 from seatrial.load.live import LiveFigures
 from seatrial.load.result import LoadResult
 from seatrial.load.summary import render_load
 from seatrial.load.swarm.clock import read_clock
 from seatrial.load.swarm.collecting import Collection
 from seatrial.load.swarm.files import SwarmFiles, write_result
-from seatrial.load.swarm.merging import choose_code
+from seatrial.load.swarm.merging import INTERRUPTED, choose_code
 from seatrial.load.swarm.messages import (
     END,
     GO,
@@ -44,6 +50,7 @@ from seatrial.load.swarm.messages import (
     Renew,
     Report,
     pack,
+    split_order,
     unpack,
 )
 from seatrial.load.swarm.options import read_order
@@ -103,21 +110,42 @@ class Master:
 
     def _begin(self, **_: Any) -> None:
         self._run, self.conclusion = None, None
-        try:
-            started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-            order = msgspec.structs.replace(self.read_order(), started_at=started_at)
-            self._run = run = Collection(order, self._list_workers())
-        except SeatrialError as error:
-            self._conclude(Failure(message=error.message, fix=error.fix, exit_code=int(error.exit_code)))
-            return
-        self._over.clear()
+        with ExitStack() as stack:
+            self._over.clear()
+            stack.callback(self._over.set)
+            try:
+                order = self.read_order()
+                # Those of now are whom Locust's dispatcher gives users: who comes during the wait has none.
+                workers = self._list_workers()
+                split_order(order, len(workers))
+                # What it is when the wait is broken off.
+                self._environment.process_exit_code = INTERRUPTED
+                stack.enter_context(self._keep_machine())
+                started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+                run = Collection(msgspec.structs.replace(order, started_at=started_at), workers)
+            except SeatrialError as error:
+                self._conclude(Failure(message=error.message, fix=error.fix, exit_code=int(error.exit_code)))
+                return
+            self._start(run)
+            gevent.spawn(self._watch, run, stack.pop_all())
+
+    def _keep_machine(self) -> AbstractContextManager[None]:
+        """Wait until nothing else uses this machine, and keep it; not where who started this process has done so.
+
+        Locust has replaced `time.sleep` by gevent's, so that its page and its heartbeats go on meanwhile.
+        """
+        if self._files is not None:
+            return nullcontext()
+        return HostLock().measure(lambda line: _log.info("seatrial: %s", line))
+
+    def _start(self, run: Collection) -> None:
+        self._run = run
         # What it is when this breaks before there is a conclusion.
         self._environment.process_exit_code = int(HarnessError.exit_code)
         plan = run.order.plan
         self._deadline_s = time.monotonic() + READY_TIMEOUT_S + plan.timeout_s + SLACK_S
         for name, seat in run.seats.items():
             self._runner.send_message(ORDER, pack(seat.order), client_id=name)
-        gevent.spawn(self._watch, run)
 
     def _list_workers(self) -> tuple[str, ...]:
         if isinstance(self._runner, LocalRunner):
@@ -149,12 +177,10 @@ class Master:
             order = BeginWindow(begin_ns=begin_ns if seat.has(clock) else None, lead_ns=lead_ns)
             self._runner.send_message(WINDOW, pack(order), client_id=name)
 
-    def _watch(self, run: Collection) -> None:
-        try:
+    def _watch(self, run: Collection, kept: ExitStack) -> None:
+        with kept:
             self._await_end(run)
             self._conclude(run.conclude())
-        finally:
-            self._over.set()
 
     def _await_end(self, run: Collection) -> None:
         """See the run to its end: workers that are gone, and those that take too long, are given up."""

@@ -23,7 +23,7 @@ INTERRUPTED: Final = 130
 WINDOWS_APART: Final = "windows-apart"
 APART_S: Final = 0.5
 """Between the beginnings of two workers' windows, each counted from its own start: more is no window of all."""
-_LARGEST = frozenset({"loop_lag_p50_s", "loop_lag_max_s", "steal_share", "runnable_p50"})
+_LARGEST = frozenset({"loop_lag_p50_s", "loop_lag_max_s", "steal_share", "steal_worst_share", "runnable_p50"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

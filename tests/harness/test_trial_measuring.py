@@ -1,0 +1,193 @@
+"""Load of a trial on a target of it: what the others do meanwhile, and what is said. No load is put on anything here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from seatrial.errors import DeploymentError, HarnessError
+from seatrial.load.calibration import BRIEF, QUICK, CalibrationPlan
+from seatrial.load.host_lock import HostLock
+from seatrial.load.live import Snapshot
+from seatrial.records import FloorLegRecord
+from seatrial.target import NetworkFloor, Usage
+from seatrial.trial import flooring, measuring, searching
+from seatrial.trial.fleet import Fleet
+
+NAMES = ("measured", "other", "third")
+LEG = FloorLegRecord(way="a way", valid=True, requests=50, p50_s=0.001, p50_low_s=0.001, p50_high_s=0.001)
+RUN = SimpleNamespace(valid=True, reasons=())
+
+
+class Told:
+    """As much of a deployment as is asked for here; it says whether it is kept quiet."""
+
+    def __init__(self) -> None:
+        self.is_quiet = False
+        self.endpoint = SimpleNamespace(path="loopback", wire="v2", address="http://127.0.0.1:9")
+        self.model = SimpleNamespace(manifest=SimpleNamespace(resources=SimpleNamespace(cpus=1.0)))
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        self.is_quiet = True
+        yield
+        self.is_quiet = False
+
+    @contextmanager
+    def open_floor(self) -> Iterator[NetworkFloor]:
+        yield NetworkFloor(path_url="http://127.0.0.1:9/", floor_url="http://127.0.0.1:9/", path_way="p", floor_way="f")
+
+    def measure_usage(self) -> Usage:
+        return Usage()
+
+    def read_limits(self) -> Any:
+        raise DeploymentError("there is none")
+
+
+class TrialStub:
+    """As much of a trial as puts load on a target, with a fleet of three that are up."""
+
+    def __init__(self, path: Path, profile: str = "smoke", *, calibrate: bool = True) -> None:
+        self.deployments = {name: Told() for name in NAMES}
+        self.lock = HostLock(path)
+        self.fleet = Fleet({}, None, record=lambda _: None, began_s=0.0, progress=lambda _: None, lock=self.lock)  # type: ignore[arg-type]
+        for name, deployment in self.deployments.items():
+            up: Future[Any] = Future()
+            up.set_result(deployment)
+            self.fleet._futures[name] = up
+        self.settings = SimpleNamespace(general=SimpleNamespace(profile=profile, calibrate=calibrate))
+        self.directory = SimpleNamespace(
+            path=path, write=lambda name, content: path.joinpath(name).write_bytes(content)
+        )
+        self.said: list[str] = []
+        self.say = self.said.append
+        self.recorded: list[Any] = []
+        self.record = self.recorded.append
+        self._path = path
+
+    def list_quiet(self) -> list[str]:
+        return [name for name, each in self.deployments.items() if each.is_quiet]
+
+    def is_free(self) -> bool:
+        """Whether something else of a trial could begin on this machine."""
+        try:
+            with HostLock(self._path, patience_s=0.0).disturb():
+                return True
+        except HarnessError:
+            return False
+
+
+def measure(trial: Any) -> None:
+    measuring.measure_target(trial, "measured", trial.deployments["measured"], measuring.LoadOrder(name="load"))
+
+
+def search(trial: Any) -> None:
+    searching.search_target(trial, "measured", trial.deployments["measured"], searching.CapacityOrder())
+
+
+def measure_floor(trial: Any) -> None:
+    flooring.measure_floor(trial, "measured", trial.deployments["measured"], 20.0)
+
+
+@pytest.fixture(autouse=True)
+def without_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (measuring, searching):
+        monkeypatch.setattr(module, "make_questions", lambda *_: SimpleNamespace(cases=()))
+    monkeypatch.setattr(searching, "_ask", lambda *_: 0.001)
+
+
+@pytest.mark.parametrize(
+    ("put_load", "module", "name", "gives", "profile", "quiet"),
+    [
+        (measure, measuring, "run_order", RUN, "smoke", ["other", "third"]),
+        (search, searching, "search_capacity", None, "smoke", ["other", "third"]),
+        (measure_floor, flooring, "_measure", (LEG, LEG), "smoke", ["other", "third"]),
+        (measuring.calibrate_once, measuring, "calibrate", {}, "standard", list(NAMES)),
+    ],
+    ids=["load", "capacity", "floor", "calibration"],
+)
+def test_while_load_is_put_on_one_target_the_others_are_quiet_and_the_machine_is_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    put_load: Callable[[Any], None],
+    module: Any,
+    name: str,
+    gives: object,
+    profile: str,
+    quiet: list[str],
+) -> None:
+    trial = TrialStub(tmp_path, profile)
+    (tmp_path / "samples").mkdir()
+    seen = []
+
+    def look(*_: Any, **__: Any) -> object:
+        seen.append((trial.list_quiet(), trial.is_free()))
+        return gives
+
+    monkeypatch.setattr(module, name, look)
+    put_load(trial)
+
+    assert seen == [(quiet, False)]
+    assert (trial.list_quiet(), trial.is_free()) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("profile", "calibrate", "plans"),
+    [("smoke", True, []), ("standard", True, [BRIEF]), ("nightly", True, [QUICK]), ("nightly", False, [])],
+)
+def test_a_machine_is_calibrated_once_a_trial_as_closely_as_its_profile_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str, calibrate: bool, plans: list[CalibrationPlan]
+) -> None:
+    trial: Any = TrialStub(tmp_path, profile, calibrate=calibrate)
+    made: list[CalibrationPlan] = []
+    monkeypatch.setattr(measuring, "calibrate", lambda plan: made.append(plan) or {})
+    for _ in range(2):
+        measuring.calibrate_once(trial)
+
+    assert made == plans
+    assert [line.startswith("calibrating, ") for line in trial.said] == [True] * len(plans)
+
+
+def make_snapshot(elapsed_s: float) -> Snapshot:
+    return Snapshot(
+        elapsed_s=elapsed_s,
+        left_s=40.0 - elapsed_s,
+        phase="window",
+        share=0.5,
+        sent=int(elapsed_s),
+        in_flight=0,
+        failed=0,
+    )
+
+
+def test_of_a_run_that_tells_each_second_a_line_is_said_each_ten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the trial is given its turn as often, as it is at the beginning."""
+    trial: Any = TrialStub(tmp_path)
+    turns: list[int] = []
+
+    def run(_questions: object, _schedule: object, _order: object, _directory: object, tell: Any) -> object:
+        for second in range(1, 35):
+            tell(make_snapshot(second))
+        return RUN
+
+    monkeypatch.setattr(measuring, "run_order", run)
+    order = measuring.LoadOrder(name="load")
+    measuring.measure_target(
+        trial, "measured", trial.deployments["measured"], order, lambda: turns.append(len(trial.said))
+    )
+
+    assert [line.partition(", 0 errors, ")[2] for line in trial.said] == [
+        "10 sent, 0 in flight",
+        "20 sent, 0 in flight",
+        "30 sent, 0 in flight",
+    ]
+    assert all(line.startswith("measured: load: ") for line in trial.said)
+    assert turns == [0, 1, 2, 3]
