@@ -219,7 +219,7 @@ def test_signatures_are_renewed_by_who_has_the_keys(tmp_path: Path) -> None:
             name="e",
             credentials=keys,
         )
-        questions = Questions(endpoint=endpoint, manifest=MANIFEST, cases=CASES[:1])
+        questions = Questions(endpoint=endpoint, manifest=MANIFEST, cases=CASES[:1] * 2)
         plan = msgspec.structs.replace(PLAN, duration_s=6.0, connections=2)
         result = run_swarm(plan, Constant(rate=20.0), workers=2, directory=tmp_path, questions=questions)
         server.shutdown()

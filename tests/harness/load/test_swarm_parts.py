@@ -473,6 +473,10 @@ def test_options_with_a_model_ask_its_golden_cases(model: Path) -> None:
     assert order.plan.cases == (0, 1)
     assert order.plan.destination.host == "127.0.0.1"
     assert split_order(order, 2)[1].golden == order.golden
+    with pytest.raises(UsageError, match="3 workers cannot share the questions, 2 in all"):
+        split_order(order, 3)
+    five = msgspec.structs.replace(order, plan=msgspec.structs.replace(order.plan, cases=(0, 1, 2, 3, 4)))
+    assert [share.plan.cases for share in split_order(five, 2)] == [(0, 2, 4), (1, 3)]
 
 
 @pytest.mark.parametrize(

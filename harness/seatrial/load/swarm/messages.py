@@ -213,28 +213,38 @@ def decode_law(law: Law) -> Arrivals:
 def split_order(order: Order, workers: int) -> tuple[Order, ...]:
     """Return the share of each worker: of the users, of the connections, of the cases, and of the schedule by its number.
 
-    Request k of worker i asks the case that request i + k * workers of a single stream would ask.
+    Where answers are compared no two workers have a case in common, so that none is in flight at two of them. Else request k of
+    worker i asks the case that request i + k * workers of a single stream would ask.
 
     Raises:
-        UsageError: there are fewer users than workers.
+        UsageError: there are fewer users than workers, or fewer cases that can be told apart.
     """
-    plan = order.plan
+    plan, is_compared = order.plan, order.golden is not None
+    if is_compared and len(plan.cases) < workers:
+        raise UsageError(
+            f"{workers} workers cannot share the questions, {len(plan.cases)} in all: two would ask the same at a time, and had "
+            "the answers been exchanged it would not show",
+            fix="give fewer workers, or a model with more golden cases that differ in their answers",
+        )
     if plan.mode == "closed" and plan.users < workers:
         raise UsageError(
             f"{plan.users} users cannot be shared by {workers} workers", fix="give more users, or fewer workers"
         )
     return tuple(
-        msgspec.structs.replace(order, plan=_share_plan(plan, worker, workers), worker=worker, workers=workers)
+        msgspec.structs.replace(
+            order, plan=_share_plan(plan, worker, workers, is_compared=is_compared), worker=worker, workers=workers
+        )
         for worker in range(workers)
     )
 
 
-def _share_plan(plan: Plan, worker: int, workers: int) -> Plan:
+def _share_plan(plan: Plan, worker: int, workers: int, *, is_compared: bool) -> Plan:
     cases = plan.cases
     turns = len(cases) // math.gcd(len(cases), workers)
+    dealt = tuple(cases[(worker + turn * workers) % len(cases)] for turn in range(turns))
     return msgspec.structs.replace(
         plan,
         users=plan.users // workers + (worker < plan.users % workers),
         connections=math.ceil(plan.connections / workers),
-        cases=tuple(cases[(worker + turn * workers) % len(cases)] for turn in range(turns)),
+        cases=cases[worker::workers] if is_compared else dealt,
     )
