@@ -96,10 +96,10 @@ def main() -> None:
         for rate in (50, 300):
             verdicts = [run(law, seed, rate) for seed in range(options.seeds)]
             ended = sorted(each.elapsed_s for each in verdicts)
-            early = sum(each.stationary and each.elapsed_s < level_s for each in verdicts)
+            early = sum(bool(each.stationary) and each.elapsed_s < level_s for each in verdicts)
             sys.stdout.write(
                 f"{name:<20} {rate:3}/s level from {level_s:4.3g} s: over after {ended[len(ended) // 2]:2.0f} s in the median, "
-                f"{ended[int(0.95 * len(ended))]:2.0f} s in 95 %; {sum(each.stationary for each in verdicts)} of "
+                f"{ended[int(0.95 * len(ended))]:2.0f} s in 95 %; {sum(bool(each.stationary) for each in verdicts)} of "
                 f"{options.seeds} stationary, {early} too early\n"
             )
 

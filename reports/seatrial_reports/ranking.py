@@ -34,7 +34,7 @@ def rank_targets(run: RunResult) -> Ranking | None:
             note="No order is given: what two runs of the same thing differ by on this machine was not measured, "
             "as a trial of the profile standard or nightly does unless its setting `calibrate` is false."
             if run.calibration is None
-            else "No order is given: this machine was too busy to tell what two runs of the same thing differ by on it.",
+            else "No order is given: what two runs of the same thing differ by on this machine could not be measured.",
         )
     groups: list[list[str]] = []
     for name in sorted(results, key=lambda name: results[name].response_time_s.p50 or 0.0):

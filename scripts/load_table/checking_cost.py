@@ -38,6 +38,7 @@ QUESTIONS = 2 * USERS
 """So many that none is asked twice at a time."""
 WARM_UP_S = 0.5
 FEWEST_REPEATS = 3
+UNSURE = 0.2
 CHECKED = ("-m", "seatrial.load.pacer")
 UNCHECKED = (str(Path(__file__).with_name("unchecked_pacer.py")),)
 
@@ -86,7 +87,8 @@ def compare(with_check: Sequence[Loop], without: Sequence[Loop]) -> Reading:
         reached=f"{cost:.1%}: {rates[0]:,.0f}/s with, {rates[1]:,.0f}/s without "
         f"(medians of {len(pairs)}, in turn; single pairs {pairs[0]:.1%} to {pairs[-1]:.1%}); "
         f"of the pacer's CPU {cpu_s[0] * 1e6:.2f} us a request to {cpu_s[1] * 1e6:.2f}, {1 - cpu_s[1] / cpu_s[0]:.1%}",
-        met=cost < 0.05,
+        # Where single pairs differ by so much neighbours had the CPU: what it took of it is what can be told then.
+        met=(cost if pairs[-1] - pairs[0] < UNSURE else 1 - cpu_s[1] / cpu_s[0]) < 0.05,
         figures={
             "cost": cost,
             "with": rates[0],

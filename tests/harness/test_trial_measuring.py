@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 
 from seatrial.errors import DeploymentError, HarnessError
+from seatrial.load.analysis import NO_FIGURES
 from seatrial.load.calibration import BRIEF, QUICK, CalibrationPlan
+from seatrial.load.capacity import Capacity
+from seatrial.load.driver import UnconnectedError
 from seatrial.load.host_lock import HostLock
 from seatrial.load.live import Snapshot
+from seatrial.load.result import Judgement, Lag, LoadResult, Rate
 from seatrial.records import FloorLegRecord
 from seatrial.target import NetworkFloor, Usage
 from seatrial.trial import flooring, measuring, searching
@@ -152,6 +156,73 @@ def test_a_machine_is_calibrated_once_a_trial_as_closely_as_its_profile_says(
 
     assert made == plans
     assert [line.startswith("calibrating, ") for line in trial.said] == [True] * len(plans)
+
+
+def test_a_calibration_that_breaks_keeps_no_load_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial: Any = TrialStub(tmp_path, "standard")
+    tries: list[object] = []
+
+    def break_off(plan: object) -> None:
+        tries.append(plan)
+        raise HarnessError("the specimen did not come up")
+
+    monkeypatch.setattr(measuring, "calibrate", break_off)
+    for _ in range(2):
+        measuring.calibrate_once(trial)
+    known = measuring.read_calibration(tmp_path)
+
+    assert known is not None
+    assert (known.valid, known.noise_floor_p50_s, len(tries)) == (False, None, 1)
+    assert trial.said[-1] == "this machine's noise floor is not known: the specimen did not come up"
+
+
+def test_the_first_run_that_is_made_warms_a_server_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the one before, to which no connection was to be had."""
+    trial: Any = TrialStub(tmp_path)
+    (tmp_path / "samples").mkdir()
+    warm_ups: list[float | None] = []
+    judgement = Judgement(status="met", message="kept")
+
+    def run(_questions: object, _schedule: object, order: measuring.LoadOrder, _directory: object) -> object:
+        warm_ups.append(order.warm_up_s)
+        if len(warm_ups) == 1:
+            raise UnconnectedError("nobody listens")
+        return LoadResult(
+            mode="open",
+            valid=True,
+            saturated=False,
+            requests=9,
+            errors=0,
+            wrong=0,
+            censored=0,
+            rate=Rate(requested=10.0, scheduled=10.0, achieved=10.0),
+            response_time_s=NO_FIGURES,
+            service_time_s=NO_FIGURES,
+            failure_time_s=NO_FIGURES,
+            dispatch_lag_s=Lag(p50=None, p99=None, max=None),
+            duration_s=1.0,
+            warm_up_s=6.0,
+            judgement=judgement,
+        )
+
+    def search_thrice(measure: Callable[[float], Judgement], **_: object) -> Capacity:
+        statuses = [measure(rate).status for rate in (10.0, 20.0, 40.0)]
+        assert statuses == ["missed", "met", "met"]
+        return Capacity(
+            objectives="",
+            resolution=0.1,
+            highest_kept=40.0,
+            lowest_missed=None,
+            ended="out-of-time",
+            message="",
+            rungs=(),
+        )
+
+    monkeypatch.setattr(searching, "run_order", run)
+    monkeypatch.setattr(searching, "search_capacity", search_thrice)
+    search(trial)
+
+    assert warm_ups == [None, None, searching.WARM_UP_S]
 
 
 def make_snapshot(elapsed_s: float) -> Snapshot:

@@ -207,7 +207,7 @@ def test_without_a_noise_floor_no_order_is_given(trials, tmp_path):
     assert rank_targets(run).groups == ()
     assert "was not measured, as" in write_markdown(run, tmp_path).read_text()
     busy = rank_targets(msgspec.structs.replace(run, calibration=make_calibration(None)))
-    assert (busy.groups, "too busy" in busy.note) == ((), True)
+    assert (busy.groups, "could not be measured" in busy.note) == ((), True)
     assert rank_targets(make_ranked(trials, {"local": 0.002}, 0.1)) is None
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from seatrial.load.arrivals import SECOND_NS, Offsets
 from seatrial.load.driver import Pacer
-from seatrial.load.plan import Plan
+from seatrial.load.plan import Plan, Progress
 from seatrial.load.ranking import rank_so_far
 from seatrial.load.samples import NEVER, SAMPLE, Samples
-from seatrial.load.stationarity import WarmUpLimits, WarmUpVerdict, judge_warm_up
+from seatrial.load.stationarity import WarmUpLimits, WarmUpVerdict
 from seatrial.load.stopping import CONFIDENCE, StopRule, StopVerdict, judge_stop, plan_looks
+from seatrial.load.warming import WarmUpWatch
 
 NOTICE_NS: Final = 100_000_000
 """Between the order that begins the window and its beginning: it must have arrived by then."""
@@ -47,29 +48,36 @@ class Conductor:
         start_ns: of the warm-up.
 
     Attributes:
-        warm_up: what the warm-up came to; None when nobody asked.
         stop: the last word on stopping; None when there was none.
     """
 
     def __init__(self, conduct: Conduct, plan: Plan, offsets_ns: Offsets | None, start_ns: int) -> None:
-        self.warm_up: WarmUpVerdict | None = None
         self.stop: StopVerdict | None = None
         self._conduct = conduct
         self._offsets_ns = offsets_ns
-        self._start_ns = start_ns
+        self._watch = None if conduct.warm_up is None else WarmUpWatch(conduct.warm_up, start_ns)
         self._begin_ns = NEVER if conduct.warm_up is not None else start_ns + int(plan.warm_up_s * SECOND_NS)
         # Laid down before the window, so that no look is chosen by what was seen.
         self._looks_s = plan_looks(plan.duration_s)
         self._look = 0
         self._seen = np.empty(0, SAMPLE)
 
-    def look(self, pacer: Pacer, elapsed_s: float, blocks: Sequence[Samples]) -> None:
-        """Take in what came since the last look, and decide."""
-        if self._conduct.warm_up is not None or self._conduct.stop is not None:
+    @property
+    def warm_up(self) -> WarmUpVerdict | None:
+        """What the warm-up came to; None when nobody asked."""
+        return self._watch.verdict if self._watch else None
+
+    def look(self, pacer: Pacer, progress: Progress, blocks: Sequence[Samples]) -> None:
+        """Take in what came since the last look, and decide. Samples that nothing is decided by any more are not kept."""
+        if self._watch is not None and not self._watch.is_over:
+            if self._watch.look(blocks, progress.elapsed_s).over:
+                pacer.begin_window(time.monotonic_ns() + NOTICE_NS)
+            return
+        if self._watch is not None:
+            # The pacer's word: where the order came late the window begins later.
+            self._begin_ns = progress.window_begin_ns
+        if self._conduct.stop is not None and self._offsets_ns is not None and not (self.stop and self.stop.stop):
             self._seen = np.concatenate([self._seen, *blocks])
-        if self._begin_ns == NEVER and self._conduct.warm_up is not None:
-            self._judge_warm_up(pacer, self._conduct.warm_up, elapsed_s)
-        elif self._conduct.stop is not None and self._offsets_ns is not None and not (self.stop and self.stop.stop):
             self._judge_stop(pacer, self._conduct.stop, self._offsets_ns)
 
     def conclude(self) -> None:
@@ -79,12 +87,6 @@ class Conductor:
             known = self.stop.message if self.stop else "it was shorter than what is looked at"
             message = f"the time limit was reached: {known}"
             self.stop = StopVerdict(why="limit", confidence=CONFIDENCE, message=message)
-
-    def _judge_warm_up(self, pacer: Pacer, limits: WarmUpLimits, elapsed_s: float) -> None:
-        self.warm_up = judge_so_far(self._seen, start_ns=self._start_ns, elapsed_s=elapsed_s, limits=limits)
-        if self.warm_up.over:
-            self._begin_ns = time.monotonic_ns() + NOTICE_NS
-            pacer.begin_window(self._begin_ns)
 
     def _judge_stop(self, pacer: Pacer, rule: StopRule, offsets_ns: Offsets) -> None:
         last = len(self._looks_s) - 1
@@ -101,12 +103,3 @@ class Conductor:
         self._look += 1
         if self.stop.stop:
             pacer.end_window()
-
-
-def judge_so_far(samples: Samples, *, start_ns: int, elapsed_s: float, limits: WarmUpLimits) -> WarmUpVerdict:
-    """Return whether the response times of a warm-up are level, by the samples that came since its start."""
-    # Of a run that is stopped, what was never due ends as well, before its time.
-    due = samples[samples["last_ns"] >= samples["intended_ns"]]
-    return judge_warm_up(
-        due["last_ns"] - start_ns, due["last_ns"] - due["intended_ns"], elapsed_s=elapsed_s, limits=limits
-    )

@@ -78,7 +78,7 @@ def measure_load(
         def follow(progress: Progress) -> None:
             renewal.go_on()
             blocks = list(tail.read())
-            conductor.look(pacer, progress.elapsed_s, blocks)
+            conductor.look(pacer, progress, blocks)
             on_progress(live.add(progress, blocks, conductor.warm_up.message if conductor.warm_up else ""))
 
         with MachineGauge(ready.pid) as machine:

@@ -82,6 +82,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
     ended: int
     failed: int
     in_flight: int
+    window_begin_ns: Annotated[
+        int, Meta(description="when the timed window begins or began, as far as is known; 0 where nobody can tell")
+    ] = 0
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):

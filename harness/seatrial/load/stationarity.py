@@ -56,7 +56,9 @@ class WarmUpVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What a warm-up has come to."""
 
     over: Annotated[bool, Meta(description="the timed window can begin: it is level, or took its longest time")]
-    stationary: Annotated[bool, Meta(description="response times are level")]
+    stationary: Annotated[
+        bool | None, Meta(description="response times are level; null when too little was seen to tell")
+    ]
     since_s: Annotated[float | None, Meta(description="from when on, seconds after the first send")] = None
     elapsed_s: float
     requests: Annotated[int, Meta(description="that had ended")]
@@ -102,7 +104,8 @@ def judge_warm_up(
     over = elapsed_s >= limits.maximum_s
     found = series.describe_change(stretches[-1], limits) if stretches else series.describe_want(limits)
     message = f"never became stationary in {elapsed_s:.1f} s: {found}" if over else f"not stationary yet: {found}"
-    return WarmUpVerdict(over=over, stationary=False, elapsed_s=elapsed_s, requests=len(took_ns), message=message)
+    known = False if stretches else None
+    return WarmUpVerdict(over=over, stationary=known, elapsed_s=elapsed_s, requests=len(took_ns), message=message)
 
 
 class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -155,6 +155,7 @@ class _Search:
         self._trial, self._name, self._deployment = trial, name, deployment
         self._questions, self._order, self._idle = questions, order, idle
         self._tried: Counter[float] = Counter()
+        self._is_warm = False
         self._warming_s = self._longest_run_s = 0.0
         self._patience_s = max(_LEAST_PATIENCE_S, 2 * (_ask(deployment, SETTLE_S) or 0.0))
         self._began_s = time.monotonic()
@@ -171,7 +172,7 @@ class _Search:
         """Make one run at a rate, and judge it."""
         self._idle()
         began_s, warming_s = time.monotonic(), self._warming_s
-        order = self._order.order_run(rate, self._tried[rate], is_first=not self._tried)
+        order = self._order.order_run(rate, self._tried[rate], is_first=not self._is_warm)
         self._tried[rate] += 1
         judgement = self._run(order)
         if judgement.status != "met":
@@ -195,6 +196,7 @@ class _Search:
             self._keep(order, None, None, "")
             return Judgement(status="missed", message=f"no connection could be made: {error.message}")
         if order.warm_up_s is None:
+            self._is_warm = True
             self._warming_s += result.warm_up_s
         throttled = compare_usage(before, read_usage(self._deployment))["throttled_periods"]
         self._keep(order, result, throttled, str(directory.relative_to(self._trial.directory.path)))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from seatrial.load.conducting import Conduct, Conductor
 from seatrial.load.driver import Pacer
-from seatrial.load.plan import Destination, Plan
+from seatrial.load.plan import Destination, Plan, Progress
 from seatrial.load.samples import NEVER, SAMPLE, Outcome
 from seatrial.load.stationarity import WarmUpLimits, judge_warm_up
+from seatrial.load.stopping import StopRule, WatchedQuantile
 
 ROOT = Path(__file__).parents[3]
 LAWS = runpy.run_path(str(ROOT / "scripts" / "measure_warm_up.py"))
@@ -125,8 +128,33 @@ def test_what_a_stopped_run_never_sent_is_no_answer(tmp_path: Path) -> None:
     unsent["last_ns"], unsent["sent_ns"], unsent["outcome"] = 6_000_000_000, NEVER, Outcome.UNSENT
     conductor = Conductor(Conduct(warm_up=WarmUpLimits()), plan, None, 0)
     with Pacer(plan, None, tmp_path) as pacer:
-        conductor.look(pacer, 6.0, [answered, unsent])
+        conductor.look(pacer, Progress(elapsed_s=6.0, sent=0, ended=0, failed=0, in_flight=0), [answered, unsent])
 
     assert conductor.warm_up is not None
     assert conductor.warm_up.stationary, conductor.warm_up.message
     assert "5 ms" in conductor.warm_up.message
+
+
+def test_what_nothing_is_decided_by_any_more_is_not_kept() -> None:
+    """A run of an hour would be held twice, and copied each second."""
+    plan = Plan(destination=Destination(), requests=(), cases=(0,), mode="open", duration_s=60.0)
+    samples = np.zeros(1200, SAMPLE)
+    samples["intended_ns"] = np.arange(1200) * 10_000_000
+    samples["last_ns"] = samples["intended_ns"] + 5_000_000
+    orders: list[int] = []
+    pacer: Any = SimpleNamespace(begin_window=orders.append)
+    stop = StopRule(quantiles=(WatchedQuantile(p=0.5, bound_ms=1e9),))
+    offsets = np.arange(6000) * 10_000_000
+
+    def look_twice(conduct: Conduct) -> Conductor:
+        conductor = Conductor(conduct, plan, offsets, 0)
+        for second in (6, 7):
+            progress = Progress(elapsed_s=second, sent=0, ended=0, failed=0, in_flight=0, window_begin_ns=6_300_000_000)
+            conductor.look(pacer, progress, [samples[100 * (second - 6) : 100 * second]])
+        return conductor
+
+    assert len(look_twice(Conduct(warm_up=WarmUpLimits()))._seen) == 0
+    told = look_twice(Conduct(warm_up=WarmUpLimits(), stop=stop))
+    assert len(told._seen) == 600
+    assert told._begin_ns == 6_300_000_000, "as the pacer has it"
+    assert len(orders) == 2

@@ -20,7 +20,7 @@ import pytest
 from seatrial.load.arrivals import Constant
 from seatrial.load.live import Snapshot
 from seatrial.load.plan import Destination, Plan, Progress
-from seatrial.load.result import LoadResult
+from seatrial.load.result import LoadResult, Reason
 from seatrial.load.samples import SAMPLE, Samples, read_samples
 from seatrial.load.schedules import make_schedule
 from seatrial.load.slices import Slices
@@ -29,8 +29,9 @@ from seatrial.load.swarm.collecting import Collection
 from seatrial.load.swarm.launch import run_swarm
 from seatrial.load.swarm.merging import Part, merge_parts
 from seatrial.load.swarm.messages import End, Failure, Order, Report, encode_law, pack, unpack
-from seatrial.load.swarm.warming import WarmUpWatch, describe_warm_up, lay_out
+from seatrial.load.swarm.warming import describe_warm_up, lay_out
 from seatrial.load.tally import Tally
+from seatrial.load.warming import WarmUpWatch
 
 Serve = Callable[..., int]
 RATE, SECONDS = 200.0, 1.0
@@ -172,6 +173,23 @@ def test_a_worker_that_is_level_is_not_asked_again() -> None:
     watch.look([samples[100:]], 2.1)
 
     assert watch.verdict is level
+    assert watch.held == 0
+
+
+def test_of_more_samples_than_are_held_a_part_is_judged() -> None:
+    """The same part of all times and of all cases."""
+    watch = WarmUpWatch(WarmUpLimits(minimum_s=600.0, maximum_s=600.0), 0, most_seen=1000)
+    samples = make_samples(20_000)
+    for begin in range(0, 20_000, 500):
+        watch.look([samples[begin : begin + 500]], begin / 100)
+        assert watch.held <= 1000
+
+    seen = watch._seen
+    assert len(seen) > 400
+    early = int(np.count_nonzero(seen["intended_ns"] < samples["intended_ns"][10_000]))
+    # Of at least 400 drawn, six standard deviations are under 60.
+    assert abs(early - len(seen) / 2) < 6 * len(seen) ** 0.5 / 2 + 1
+    assert len(set((seen["intended_ns"] // (SECOND_NS // 100) % 8).tolist())) == 8
 
 
 def test_what_is_due_moves_with_the_window() -> None:
@@ -259,6 +277,15 @@ def merge(*parts: Part) -> LoadResult:
     return merge_parts(Order(plan=PLAN, law=encode_law(Constant(rate=RATE))), parts)
 
 
+def test_windows_that_began_apart_are_none_but_where_workers_were_stopped() -> None:
+    late = {"warm_up_s": 9.0}
+    stopped = {"valid": False, "reasons": (Reason(code="interrupted", message="told to stop", fix="wait"),)}
+
+    assert [each.code for each in merge(make_part("a"), make_part("b", **late)).reasons] == ["windows-apart"]
+    told = merge(make_part("a", **stopped), make_part("b", **stopped, **late)).reasons
+    assert [each.code for each in told] == ["interrupted"] * 2
+
+
 @pytest.mark.parametrize(
     ("told", "stationary", "words"),
     [
@@ -266,14 +293,16 @@ def merge(*parts: Part) -> LoadResult:
         ((True, False), False, "a: of a; b: of b"),
         ((True,), True, "of a"),
         ((False,), False, "of a"),
-        ((None, None), None, ""),
-        ((True, None), None, ""),
+        ((None, None), None, "a: of a; b: of b"),
+        ((True, None), None, "a: of a; b: of b"),
+        ((False, None), False, "a: of a; b: of b"),
         ((), None, ""),
     ],
 )
 def test_it_was_level_where_it_was_on_every_worker(
     told: tuple[bool | None, ...], stationary: bool | None, words: str
 ) -> None:
+    """None: one had too few requests to tell."""
     merged = merge(
         *(make_part(name, stationary=each, warm_up=f"of {name}") for name, each in zip("ab", told, strict=False))
     )

@@ -177,6 +177,7 @@ def describe_progress(engine: OpenLoop | ClosedLoop, start_ns: int) -> Progress:
         ended=engine.ended,
         failed=engine.failed,
         in_flight=engine.in_flight,
+        window_begin_ns=engine.window_begin_ns,
     )
 
 

@@ -23,6 +23,8 @@ from seatrial.load.samples import NO_ANSWER, Outcome
 
 SWEEP_S = 0.05
 TICK_S = 0.1
+SOON_NS = 50_000_000
+"""From an order to the beginning of the window at least: a sleeping schedule is looked at each 20 ms."""
 CONNECT_TIMEOUT_S = 10.0
 _EXHAUSTED = {errno.EMFILE: "descriptors", errno.ENFILE: "descriptors", errno.EADDRNOTAVAIL: "ports"}
 
@@ -76,8 +78,9 @@ class Engine(ABC):
         self.window_end_ns = self.window_begin_ns + int(self.plan.duration_s * SECOND_NS)
 
     def begin_window(self, at_ns: int) -> None:
-        """End the warm-up at a time that is still to come; an order that comes too late for that changes nothing."""
-        if now_ns() < at_ns < self.window_begin_ns:
+        """End the warm-up at a time, or soon where the order comes late for that; once the window has begun nothing changes."""
+        at_ns = max(at_ns, now_ns() + SOON_NS)
+        if at_ns < self.window_begin_ns:
             # What is in flight was cut to a beginning that was still to come, and is so to another.
             self._area_ns += len(self._busy) * (self.window_begin_ns - at_ns)
             self.window_end_ns += at_ns - self.window_begin_ns

@@ -105,7 +105,9 @@ def _find_intervals(parts: Sequence[Part]) -> dict[str, Interval]:
 
 
 def _find_apart(results: Sequence[LoadResult]) -> tuple[Reason, ...]:
-    """Return the reason why windows of workers were not one; none where they were."""
+    """Return the reason why windows of workers were not one; none where they were, or where workers were stopped."""
+    if any(reason.code in {"interrupted", "stopped"} for result in results for reason in result.reasons):
+        return ()
     lengths_s = [result.warm_up_s for result in results]
     if not lengths_s or max(lengths_s) - min(lengths_s) <= APART_S:
         return ()
@@ -117,11 +119,12 @@ def _find_apart(results: Sequence[LoadResult]) -> tuple[Reason, ...]:
 def _unite_warm_ups(parts: Sequence[Part]) -> tuple[bool | None, str]:
     """Return whether response times were level before the window on all workers, None when nobody looked, and what was found."""
     told = [part.result.stationary for part in parts]
-    if not told or None in told:
+    if not all(part.result.warm_up for part in parts):
         return None, ""
     if len(parts) == 1:
         return told[0], parts[0].result.warm_up
-    return all(told), "; ".join(f"{part.name}: {part.result.warm_up}" for part in parts)
+    level = False if False in told else None if None in told else bool(told) or None
+    return level, "; ".join(f"{part.name}: {part.result.warm_up}" for part in parts)
 
 
 def _unite_courses(parts: Sequence[Part]) -> tuple[bool | None, str]:

@@ -47,9 +47,10 @@ from seatrial.load.swarm.messages import (
     write_certificates,
 )
 from seatrial.load.swarm.statistics import Statistics
-from seatrial.load.swarm.warming import WarmUpWatch, lay_out
+from seatrial.load.swarm.warming import lay_out
 from seatrial.load.tailing import AnswersTail, SamplesTail
 from seatrial.load.tally import Tally
+from seatrial.load.warming import WarmUpWatch
 from seatrial.load.window import find_window
 
 GO_TIMEOUT_S: Final = 180.0
