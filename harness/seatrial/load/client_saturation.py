@@ -49,19 +49,19 @@ def _find_lag(done: Done) -> Iterator[str]:
 
 
 def _find_want_of_cpu(done: Done, machine: MachineUse, lateness: Lateness | None) -> Iterator[str]:
-    whole_s = max(done.window_end_ns - done.start_ns, 1) / 1e9
+    whole_s, cpu_s, spun_s = done.window_s, done.window_cpu_s, done.window_spun_s
     waited_s = machine.client_waited_s or 0.0
     # A process that spins is always ready to run, so it waits most while nothing is due: that part is left out. It spins by
     # the clock, so that what it waited meanwhile is in that time too.
-    awake_s = max(done.cpu_s + waited_s, 1e-9)
-    at_work = max(awake_s - done.spun_s, 0.0) / awake_s
-    busy, waiting = done.cpu_s * at_work / whole_s, waited_s * at_work / whole_s
+    awake_s = max(cpu_s + waited_s, 1e-9)
+    at_work = max(awake_s - spun_s, 0.0) / awake_s
+    busy, waiting = cpu_s * at_work / whole_s, waited_s * at_work / whole_s
     if busy > BUSY_ALLOWED:
         yield f"it worked {busy:.0%} of the time on its one CPU, {BUSY_ALLOWED:.0%} are allowed"
     if waiting > WAIT_ALLOWED:
         yield f"it waited {waiting:.0%} of the time for a CPU, {WAIT_ALLOWED:.0%} are allowed"
     elif waiting > CROWDED_WAIT_ALLOWED and (lateness is None or lateness.share > CROWDED_LATE_ALLOWED):
-        yield from _find_crowd(done.spun_s / whole_s, waiting, machine, lateness)
+        yield from _find_crowd(spun_s / whole_s, waiting, machine, lateness)
     yield from _find_steal(machine)
 
 

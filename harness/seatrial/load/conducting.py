@@ -48,6 +48,7 @@ class Conductor:
         start_ns: of the warm-up.
 
     Attributes:
+        begin_ns: when the window begins or began, CLOCK_MONOTONIC; `NEVER` while nobody knows.
         stop: the last word on stopping; None when there was none.
     """
 
@@ -56,7 +57,7 @@ class Conductor:
         self._conduct = conduct
         self._offsets_ns = offsets_ns
         self._watch = None if conduct.warm_up is None else WarmUpWatch(conduct.warm_up, start_ns)
-        self._begin_ns = NEVER if conduct.warm_up is not None else start_ns + int(plan.warm_up_s * SECOND_NS)
+        self.begin_ns = NEVER if conduct.warm_up is not None else start_ns + int(plan.warm_up_s * SECOND_NS)
         # Laid down before the window, so that no look is chosen by what was seen.
         self._looks_s = plan_looks(plan.duration_s)
         self._look = 0
@@ -71,11 +72,12 @@ class Conductor:
         """Take in what came since the last look, and decide. Samples that nothing is decided by any more are not kept."""
         if self._watch is not None and not self._watch.is_over:
             if self._watch.look(blocks, progress.elapsed_s).over:
-                pacer.begin_window(time.monotonic_ns() + NOTICE_NS)
+                self.begin_ns = time.monotonic_ns() + NOTICE_NS
+                pacer.begin_window(self.begin_ns)
             return
         if self._watch is not None:
             # The pacer's word: where the order came late the window begins later.
-            self._begin_ns = progress.window_begin_ns
+            self.begin_ns = progress.window_begin_ns
         if self._conduct.stop is not None and self._offsets_ns is not None and not (self.stop and self.stop.stop):
             self._seen = np.concatenate([self._seen, *blocks])
             self._judge_stop(pacer, self._conduct.stop, self._offsets_ns)
@@ -95,10 +97,10 @@ class Conductor:
             return
         bounds_ms = [each.bound_ms for each in rule.quantiles if each.bound_ms is not None]
         settled_ns = max([SETTLED_NS, *(int(bound_ms * 1e6) for bound_ms in bounds_ms)])
-        until_ns = self._begin_ns + int(self._looks_s[self._look] * SECOND_NS)
+        until_ns = self.begin_ns + int(self._looks_s[self._look] * SECOND_NS)
         if time.monotonic_ns() - settled_ns < until_ns:
             return
-        times = rank_so_far(self._seen, offsets_ns + self._begin_ns, until_ns)
+        times = rank_so_far(self._seen, offsets_ns + self.begin_ns, until_ns)
         self.stop = judge_stop(times, rule, look=self._look, looks=len(self._looks_s))
         self._look += 1
         if self.stop.stop:

@@ -67,7 +67,7 @@ def _measure_step(run: PacerRun, machine: MachineUse) -> float:
     lag = SampleSeries(run.samples, is_sent, read_lags)
     reading = SampleSeries(run.samples, _is_read, lambda block: block["last_ns"] - block["first_ns"])
     step_ns = STEP_NS + min(find_quantile(lag, 0.5) or 0, find_quantile(reading, 0.5) or 0)
-    return step_ns * (1 + (machine.client_waited_s or 0.0) / max(run.done.cpu_s, 1e-9))
+    return step_ns * (1 + (machine.client_waited_s or 0.0) / max(run.done.window_cpu_s, 1e-9))
 
 
 def _is_read(block: Samples) -> npt.NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ _RUNNABLE = "\nprocs_running "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineUse:
-    """The machine over a run; None where the kernel does not tell."""
+    """The machine over a timed window and its drain; None where the kernel does not tell."""
 
     steal_share: float | None = None
     """Part of all CPU time that the hypervisor gave to other machines."""
@@ -63,11 +64,13 @@ class MachineGauge:
         client: id of the process that sends.
         read: returns a reading; None where there is none to be had.
         period_s: from one reading to the next.
+        begin_ns: what was before this time, CLOCK_MONOTONIC, is left out; it may be told while the block runs.
     """
 
     client: int
     read: Callable[[], Reading | None] = read_machine
     period_s: float = PERIOD_S
+    begin_ns: int = 0
     use: MachineUse = MachineUse()
     _steal: StealMeter = field(default_factory=lambda: StealMeter(_count_ticks_per_second()))
     _runnable: list[int] = field(default_factory=list)
@@ -101,7 +104,12 @@ class MachineGauge:
 
     def _watch(self) -> None:
         first_ns = latest_ns = self._waited_ns
+        begun_ns = 0
         while not self._over.wait(self.period_s):
+            if self.begin_ns != begun_ns and time.monotonic_ns() >= self.begin_ns:
+                begun_ns = self.begin_ns
+                first_ns = latest_ns = _read_wait(self.client) or latest_ns
+                self._forget()
             if (runnable := self._look()) is not None:
                 self._runnable.append(runnable)
             # The client may be gone at the end of the block, so its last reading is kept.
@@ -109,6 +117,10 @@ class MachineGauge:
         latest_ns = _read_wait(self.client) or latest_ns
         if first_ns is not None and latest_ns is not None:
             self._waited_ns = latest_ns - first_ns
+
+    def _forget(self) -> None:
+        self._steal = StealMeter(self._steal.second_ticks)
+        self._runnable.clear()
 
     def _look(self) -> int | None:
         """Read the machine, and return how many processes want a CPU."""

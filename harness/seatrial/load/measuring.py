@@ -25,7 +25,7 @@ from seatrial.load.questions import Questions
 from seatrial.load.ranking import rank_requests
 from seatrial.load.renewal import Renewal
 from seatrial.load.result import LoadResult
-from seatrial.load.samples import read_samples
+from seatrial.load.samples import NEVER, read_samples
 from seatrial.load.schedules import Schedule
 from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.stopping import CONFIDENCE
@@ -79,9 +79,11 @@ def measure_load(
             renewal.go_on()
             blocks = list(tail.read())
             conductor.look(pacer, progress, blocks)
+            if conductor.begin_ns != NEVER:
+                machine.begin_ns = conductor.begin_ns
             on_progress(live.add(progress, blocks, conductor.warm_up.message if conductor.warm_up else ""))
 
-        with MachineGauge(ready.pid) as machine:
+        with MachineGauge(ready.pid, begin_ns=max(conductor.begin_ns, 0)) as machine:
             done = pacer.run(start_ns, follow)
     if not done.stopped:
         conductor.conclude()

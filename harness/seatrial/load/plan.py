@@ -108,6 +108,11 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     cpu_s: Annotated[float, Meta(description="of this process over the run, spinning included")]
     spun_s: Annotated[float, Meta(description="of that, spent waiting for the next due time")]
     rss_bytes: Annotated[int, Meta(description="peak resident memory of this process")]
+    measured_from_ns: Annotated[
+        int, Meta(description="up to when the two that follow were counted, soon after the window began; 0: never")
+    ] = 0
+    warm_up_cpu_s: Annotated[float, Meta(description="of cpu_s, what the warm-up took")] = 0.0
+    warm_up_spun_s: Annotated[float, Meta(description="of spun_s, what the warm-up took")] = 0.0
     clock_step_ns: Annotated[int, Meta(description="how far CLOCK_REALTIME moved against CLOCK_MONOTONIC")]
     reasked: Annotated[
         int, Meta(description="requests that a kept connection lost without a byte, and a new one carried")
@@ -119,6 +124,21 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
         ""
     )
     stopped: Annotated[str, Meta(description="why it ended before its time; empty when it did not")] = ""
+
+    @property
+    def window_s(self) -> float:
+        """Seconds that `window_cpu_s` is of, but for the drain."""
+        return max(self.window_end_ns - (self.measured_from_ns or self.start_ns), 1) / 1e9
+
+    @property
+    def window_cpu_s(self) -> float:
+        """Of this process from the window on."""
+        return self.cpu_s - self.warm_up_cpu_s
+
+    @property
+    def window_spun_s(self) -> float:
+        """Of that, spent waiting for the next due time."""
+        return self.spun_s - self.warm_up_spun_s
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):

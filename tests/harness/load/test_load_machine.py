@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -112,3 +113,27 @@ def test_of_one_reading_there_is_no_share() -> None:
     meter.add(CpuTime(total=1, stolen=1))
 
     assert (meter.share, meter.worst_second) == (None, None)
+
+
+def test_what_was_before_the_window_is_left_out(tmp_path: Path) -> None:
+    """A second that was taken from a warm-up did no harm, and quiet minutes before a window say nothing of it."""
+    count, all_read = itertools.count(), threading.Event()
+    stolen = 0
+
+    def read() -> Reading | None:
+        nonlocal stolen
+        k = next(count)
+        stolen += STEP if k < 20 else STEP // 10
+        if k == 20:
+            machine.begin_ns = time.monotonic_ns()
+        if k == 60:
+            all_read.set()
+        write_stat(tmp_path / "stat", idle=STEP * k - stolen + 10**6, stolen=stolen, runnable=9 if k < 40 else 4)
+        return read_machine(tmp_path / "stat")
+
+    machine = MachineGauge(os.getpid(), read=read, period_s=0.001)
+    with machine:
+        assert all_read.wait(PATIENCE_S)
+
+    assert machine.use.steal_share == pytest.approx(0.1)
+    assert machine.use.steal_worst_share == pytest.approx(0.1)

@@ -122,6 +122,17 @@ def test_a_run_that_is_no_measurement_has_no_figures(samples: Samples, done: dic
     assert result.requests == len(samples)
 
 
+def test_a_quiet_warm_up_hides_no_want_of_cpu() -> None:
+    """Over both the client worked 25 % of the time, in the window 95 %."""
+    minute_s = 60.0
+    before = {"start_ns": START_NS - int(minute_s * 1e9), "measured_from_ns": START_NS, "warm_up_cpu_s": minute_s}
+    spun = {"warm_up_spun_s": minute_s - 1.0}
+    window = {"cpu_s": minute_s + 20.0, "spun_s": minute_s - 1.0 + 1.0}
+
+    assert codes(make_run(CALM, done={**before, **spun, **window})) == ["client-saturated"]
+    assert codes(make_run(CALM, done={**before, **spun, **window, "spun_s": minute_s - 1.0 + 16.0})) == []
+
+
 def test_time_that_the_hypervisor_took_is_no_measurement() -> None:
     assert codes(make_run(CALM), machine=MachineUse(steal_share=0.2)) == ["client-saturated"]
     assert codes(make_run(CALM), machine=MachineUse(steal_share=0.01)) == []

@@ -148,6 +148,9 @@ def test_a_warm_up_that_nothing_ends_lasts_as_long_as_it_may(serve: Serve, tmp_p
 
     assert run.done.window_begin_ns - run.done.start_ns == SECOND_NS // 2
     assert (len(warm_up), len(window)) == (25, 100)
+    assert run.done.window_begin_ns <= run.done.measured_from_ns < run.done.window_end_ns
+    assert 0.0 < run.done.warm_up_cpu_s < run.done.cpu_s
+    assert 0.0 <= run.done.warm_up_spun_s <= run.done.spun_s
 
 
 @pytest.mark.parametrize("mode", ["open", "closed"])

@@ -42,6 +42,9 @@ class Engine(ABC):
         self._area_ns = 0
         self.loop_lag_ns: list[int] = []
         self.spun_ns = 0
+        # What the warm-up took, known from a tick of the gauge on.
+        self.measured_from_ns = self.warm_up_spun_ns = 0
+        self.warm_up_cpu_s = self._began_cpu_s = 0.0
         self._recorder = recorder
         self._loop = asyncio.get_running_loop()
         self._busy: dict[Connection, None] = {}
@@ -73,7 +76,7 @@ class Engine(ABC):
 
     def begin(self, start_ns: int) -> None:
         """Lay down when the warm-up and the window begin and end."""
-        self.start_ns = start_ns
+        self.start_ns, self._began_cpu_s = start_ns, time.process_time()
         self.window_begin_ns = start_ns + int(self.plan.warm_up_s * SECOND_NS)
         self.window_end_ns = self.window_begin_ns + int(self.plan.duration_s * SECOND_NS)
 
@@ -297,6 +300,9 @@ class Engine(ABC):
     async def _feel_lag(self) -> None:
         while True:
             began_ns = now_ns()
+            if not self.measured_from_ns and began_ns >= self.window_begin_ns:
+                self.measured_from_ns, self.warm_up_spun_ns = began_ns, self.spun_ns
+                self.warm_up_cpu_s = time.process_time() - self._began_cpu_s
             await asyncio.sleep(TICK_S)
             if self.window_begin_ns <= began_ns and now_ns() < self.window_end_ns:
                 self.loop_lag_ns.append(max(0, now_ns() - began_ns - int(TICK_S * SECOND_NS)))

@@ -97,6 +97,7 @@ class Pacing:
         self._offsets: Offsets | None = None
         self._start_ns = 0
         self._watch: WarmUpWatch | None = None
+        self._machine: MachineGauge | None = None
 
     def run(self) -> End:
         """Take the order through, and return what came of it: a failure is one of the things that may."""
@@ -124,6 +125,8 @@ class Pacing:
         now_ns = time.monotonic_ns()
         begin_ns = now_ns + order.lead_ns if order.begin_ns is None else max(order.begin_ns, now_ns + NOTICE_NS)
         self._pacer.begin_window(begin_ns)
+        if self._machine is not None:
+            self._machine.begin_ns = begin_ns
         self._lay_out(begin_ns - self._start_ns)
 
     def stop(self) -> None:
@@ -204,7 +207,9 @@ class Pacing:
                 self._compute(partial(self._watch.look, blocks, progress.elapsed_s))
             self._follow(blocks, answers, JUDGING_S)
 
-        with MachineGauge(ready.pid) as machine:
+        with MachineGauge(ready.pid) as self._machine:
+            if self.order.warm_up is None:
+                self._machine.begin_ns = self._start_ns + int(self.order.plan.warm_up_s * SECOND_NS)
             # What was told while the gauge began reached no pacer.
             if self._stopped:
                 return None
@@ -219,7 +224,7 @@ class Pacing:
         while self._follow(list(samples.read()), answers, REPORT_S):
             if not self._learned:
                 raise HarnessError("the pacer's samples name answers that it did not leave")
-        return done, machine.use
+        return done, self._machine.use
 
     def _follow(self, blocks: Sequence[Samples], answers: AnswersTail, most_s: float) -> bool:
         """Add what came, as far as its answers are judged; returns whether samples wait for theirs."""
