@@ -75,7 +75,9 @@ def draw_order(config: pytest.Config, settings: Settings, targets: Sequence[str]
     if given is not None:
         return tuple(given)
     chance = random.Random(settings.general.seed) if "seed" in settings.given else random.SystemRandom()
-    return tuple(chance.sample(targets, len(targets)))
+    order = list(targets)
+    chance.shuffle(order)
+    return tuple(order)
 
 
 @contextmanager
