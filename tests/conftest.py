@@ -7,6 +7,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import settings
+
+# Timing decides no test's outcome.
+settings.register_profile("timeless", settings(), deadline=None)
+settings.load_profile("timeless")
 
 
 def list_machine_state() -> dict[str, set[str]]:
