@@ -142,6 +142,17 @@ def test_checking_that_costs_a_twentieth_of_the_rate_is_a_miss() -> None:
     assert not compare(make_loops(95.0, 95.0, 99.0), make_loops(100.0, 100.0, 100.0)).met
 
 
+@pytest.mark.parametrize(("cpu_s", "met"), [(1.04, True), (1.06, False)])
+def test_where_neighbours_had_the_cpu_the_cost_is_what_checking_took_of_it(cpu_s: float, met: bool) -> None:
+    """Pairs that differ so much say nothing by their rates, be they good or bad."""
+    from load_table.checking_cost import Loop, compare
+
+    rates = (120.0, 90.0, 60.0) if met else (120.0, 110.0, 90.0)
+    loops = [Loop(rate=rate, cpu_s=cpu_s) for rate in rates]
+
+    assert compare(loops, [Loop(rate=100.0, cpu_s=1.0)] * 3).met is met
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only there the loop that is compared reads connections itself")
 def test_the_loop_without_checking_takes_all_answers_for_the_same(tmp_path: Path) -> None:
     from load_table.checking_cost import CHECKED, UNCHECKED, run_pacer

@@ -138,7 +138,7 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         dict[str, float],
         Meta(
             description="what the client used: cpu_s, spun_s, rss_bytes, …; what the hypervisor took of all CPU time over the "
-            "run (steal_share), and of the worst second in it (steal_worst_share)"
+            "window and its drain (steal_share), and of the worst second of them (steal_worst_share)"
         ),
     ] = {}
     started_at: Annotated[str, Meta(description="UTC, ISO 8601")] = ""

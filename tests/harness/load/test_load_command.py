@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -24,6 +25,18 @@ Serve = Callable[..., int]
 def load(*arguments: str, timeout_s: float = 90.0) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "seatrial", "load", *arguments]
     return subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s)
+
+
+def interrupt(argv: list[str], word: str) -> Any:
+    """Return the result of a command that is told to stop when it has said a word."""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as popen:
+        assert popen.stderr is not None
+        assert popen.stdout is not None
+        assert any(word in line for line in popen.stderr)
+        popen.send_signal(signal.SIGINT)
+        result = json.loads(popen.stdout.read())
+        assert popen.wait(timeout=30) == 130
+    return result
 
 
 def read_schema() -> object:
@@ -181,13 +194,7 @@ def test_nothing_listens() -> None:
 def test_interrupted_it_says_what_there_is_and_leaves_nothing(serve: Serve, options: tuple[str, ...]) -> None:
     url = f"http://127.0.0.1:{serve('echo')}/"
     argv = [sys.executable, "-m", "seatrial", "load", url, *options, "--duration", "60", "--json", "-"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as popen:
-        assert popen.stderr is not None
-        assert popen.stdout is not None
-        assert any("sent" in line for line in popen.stderr)
-        popen.send_signal(signal.SIGINT)
-        result = json.loads(popen.stdout.read())
-        assert popen.wait(timeout=30) == 130
+    result = interrupt(argv, "sent")
 
     assert "interrupted" in [reason["code"] for reason in result["reasons"]]
     assert not result["valid"]
@@ -206,13 +213,7 @@ def test_interrupted_in_its_warm_up_it_says_so(serve: Serve) -> None:
         "--json",
         "-",
     ]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as popen:
-        assert popen.stderr is not None
-        assert popen.stdout is not None
-        assert any("warming up" in line for line in popen.stderr)
-        popen.send_signal(signal.SIGINT)
-        result = json.loads(popen.stdout.read())
-        assert popen.wait(timeout=30) == 130
+    result = interrupt(argv, "warming up")
 
     assert result["reasons"][0]["message"].startswith(
         "the run ended before its time in the warm-up, and the timed window"
