@@ -113,7 +113,7 @@ def test_interrupted_it_takes_everything_down_and_still_reports(tmp_path: Path, 
         code = run.wait(timeout=60)
     wait_until_as(machine, before, _GONE_S)
 
-    assert code == 130
+    assert code == 130, "".join(lines) + (tmp_path / "stdout").read_text()
     (path,) = (tmp_path / "out").glob("*/run.json")
     result = decode_run(path.read_bytes())
     assert (result.leftovers, result.verdict, result.exit_code) == ((), "error", 6)

@@ -26,6 +26,7 @@ from seatrial.pytest_asking import Asking
 from seatrial.pytest_collecting import Collecting
 from seatrial.pytest_distributing import ALL, TOKEN, Distributing, draw_order
 from seatrial.pytest_expectations import list_entries
+from seatrial.pytest_interrupting import Interrupting
 from seatrial.pytest_recording import Recording
 from seatrial.records import CapacityRecord, FloorRecord, LoadRecord, Record, RunResult
 from seatrial.registry import find_target
@@ -58,6 +59,7 @@ def register_session(config: pytest.Config, name: str) -> TrialSession:
         Apart(session, config),
         Recording(session, config),
         Distributing(session),
+        Interrupting(),
     )
     for part in parts:
         plugins.register(part, f"{name}-{type(part).__name__.lower()}")
