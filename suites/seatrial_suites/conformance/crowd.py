@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from seatrial.client import DEFAULT_TIMEOUT_S, Client
@@ -13,6 +12,7 @@ from seatrial.model import Case
 from seatrial.target import Deployment
 from seatrial.wire import Answer
 from seatrial_suites.conformance.asking import NoAnswer, ask
+from seatrial_suites.conformance.together import ask_at_once
 
 _MOST_SHOWN = 5
 _MAX_TIMEOUTS = 3
@@ -59,9 +59,8 @@ def ask_together(deployment: Deployment, cases: Sequence[Case], *, clients: int,
 
     Who gets no answer in time asks no more. Cases must be as many as clients at least, and differ in their answers.
     """
-    gate = threading.Barrier(clients)
 
-    def ask_all(number: int) -> list[Asked]:
+    def ask_all(number: int, gate: threading.Barrier) -> list[Asked]:
         with Client(deployment.endpoint, deployment.model.manifest) as client:
             gate.wait(_START_TIMEOUT_S)
             asked: list[Asked] = []
@@ -71,8 +70,7 @@ def ask_together(deployment: Deployment, cases: Sequence[Case], *, clients: int,
                     break
             return asked
 
-    with ThreadPoolExecutor(clients) as pool:
-        return [each for asked in pool.map(ask_all, range(clients)) for each in asked]
+    return [each for asked in ask_at_once(clients, ask_all) for each in asked]
 
 
 def describe_crowd(asked: Sequence[Asked]) -> str:

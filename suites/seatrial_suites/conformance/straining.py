@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from seatrial.client import AskTimeoutError, Client, connect
@@ -19,6 +18,7 @@ from seatrial.model import Arrays, Case, ModelDirectory
 from seatrial.registry import find_wire
 from seatrial.wire import Answer, RefusalKind, find_body
 from seatrial_suites.conformance.refusing import say_after
+from seatrial_suites.conformance.together import ask_at_once
 
 PROMPT_WAIT_S = 10.0
 """For one question beside slow clients: not how fast it is answered is asked, but whether it is."""
@@ -144,9 +144,8 @@ def ask_in_a_crowd(
 
     Kinds: right, wrong, overloaded (429, 503 or what the wire has for it), failed (another refusal), nothing.
     """
-    gate = threading.Barrier(clients)
 
-    def ask_on(number: int) -> list[tuple[str, str]]:
+    def ask_on(number: int, gate: threading.Barrier) -> list[tuple[str, str]]:
         with Client(endpoint, model.manifest) as client:
             # Who is not let in now is counted when it asks.
             with contextlib.suppress(OSError):
@@ -159,10 +158,9 @@ def ask_in_a_crowd(
             return asked
 
     crowd = Crowd()
-    with ThreadPoolExecutor(clients) as pool:
-        for asked in pool.map(ask_on, range(clients)):
-            for kind, message in asked:
-                crowd.add(kind, message)
+    for asked in ask_at_once(clients, ask_on):
+        for kind, message in asked:
+            crowd.add(kind, message)
     return crowd
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -30,6 +31,7 @@ from seatrial.target import Deployment
 from seatrial.wire import Answer, Refusal, RefusalKind
 from seatrial_suites.conformance.asking import have_same_inputs
 from seatrial_suites.conformance.crowd import list_right_alone
+from seatrial_suites.conformance.together import begin
 
 KeepHistory = Callable[[str, History], None]
 """What the fixture `seatrial_history` gives."""
@@ -95,17 +97,16 @@ class Traffic:
         self._marks: list[HistoryMark] = []
         self._requests: list[HistoryRequest] = []
         self._ending = threading.Event()
-        self._pool = ThreadPoolExecutor(len(self._clients), thread_name_prefix="traffic")
         self._futures: list[Future[None]] = []
 
     def __enter__(self) -> Self:
         self._began_s = time.monotonic()
-        self._futures = [self._pool.submit(self._ask_on, number, new) for number, new in enumerate(self._clients)]
+        self._futures = [begin(partial(self._ask_on, number, new)) for number, new in enumerate(self._clients)]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._ending.set()
-        self._pool.shutdown()
+        wait(self._futures)
         if error is None:
             for future in self._futures:
                 future.result()
