@@ -24,7 +24,6 @@ from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 from seatrial.errors import ExitCode, HarnessError, SeatrialError
 from seatrial.load.arrivals import SECOND_NS
 from seatrial.load.driver import READY_TIMEOUT_S, SLACK_S
-from seatrial.load.host_lock import HostLock
 from seatrial.load.live import LiveFigures
 from seatrial.load.result import LoadResult
 from seatrial.load.summary import render_load
@@ -54,6 +53,7 @@ from seatrial.load.swarm.messages import (
     unpack,
 )
 from seatrial.load.swarm.options import read_order
+from seatrial.load.swarm.waiting import keep_machine
 
 GO_LEAD_S: Final = 0.3
 """Between the word to go and the first send: it must have reached all workers by then."""
@@ -130,13 +130,10 @@ class Master:
             gevent.spawn(self._watch, run, stack.pop_all())
 
     def _keep_machine(self) -> AbstractContextManager[None]:
-        """Wait until nothing else uses this machine, and keep it; not where who started this process has done so.
-
-        Locust has replaced `time.sleep` by gevent's, so that its page and its heartbeats go on meanwhile.
-        """
+        """Not where who started this process has done so."""
         if self._files is not None:
             return nullcontext()
-        return HostLock().measure(lambda line: _log.info("seatrial: %s", line))
+        return keep_machine(self._runner)
 
     def _start(self, run: Collection) -> None:
         self._run = run
