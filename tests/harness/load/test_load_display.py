@@ -214,9 +214,9 @@ def test_an_error_leaves_the_terminal_clean(serve: Serve) -> None:
     assert program.look().is_cursor_shown
 
 
-def test_whoever_kills_it_has_a_terminal_with_a_cursor(serve: Serve, tmp_path: Path) -> None:
+def test_whoever_kills_it_has_a_terminal_with_a_cursor(serve: Serve) -> None:
     argv = command(serve("delay", 0.005), "--rate", "60", "--duration", "60")
-    with run_on_terminal(argv, environ={"TMPDIR": str(tmp_path)}) as program:
+    with run_on_terminal(argv) as program:
         program.wait_for("━(.|\n)*in flight")
         program.popen.kill()
         program.end()
