@@ -243,7 +243,7 @@ from seatrial.load.samples import SAMPLE
 from seatrial.load.swarm.statistics import Statistics
 stats = RequestStats()
 statistics = Statistics(stats, method="GET", path="/", whole_s=1.0)
-statistics.set_clock(time.time_ns() - 86_400 * 10**9)
+statistics.set_clock(time.time_ns() - 86_400 * 10**9, time.monotonic_ns())
 samples = numpy.zeros(3, SAMPLE)
 samples["last_ns"] = time.monotonic_ns()
 samples["intended_ns"] = samples["last_ns"] - 1_000_000

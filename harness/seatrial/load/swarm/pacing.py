@@ -114,8 +114,9 @@ class Pacing:
 
     def go(self, go: Go) -> None:
         """Begin, when it is ready."""
-        self._statistics.set_clock(go.wall_ns)
         self._start_ns = time.monotonic_ns() + go.lead_ns if go.start_ns is None else go.start_ns
+        # From when the word was said where clocks are one: how long it took is in no second then.
+        self._statistics.set_clock(go.wall_ns, self._start_ns - go.lead_ns)
         self._decided.set()
 
     def begin_window(self, order: BeginWindow) -> None:
