@@ -47,6 +47,7 @@ from seatrial.load.swarm.messages import (
     write_certificates,
 )
 from seatrial.load.swarm.statistics import Statistics
+from seatrial.load.swarm.threads import repeat_in_thread
 from seatrial.load.swarm.warming import lay_out
 from seatrial.load.tailing import AnswersTail, SamplesTail
 from seatrial.load.tally import Tally
@@ -208,7 +209,7 @@ class Pacing:
                 self._compute(partial(self._watch.look, blocks, progress.elapsed_s))
             self._follow(blocks, answers, JUDGING_S)
 
-        with MachineGauge(ready.pid) as self._machine:
+        with MachineGauge(ready.pid, repeat=repeat_in_thread) as self._machine:
             if self.order.warm_up is None:
                 self._machine.begin_ns = self._start_ns + int(self.order.plan.warm_up_s * SECOND_NS)
             # What was told while the gauge began reached no pacer.
