@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from seatrial.cli.putting_off import interrupts_put_off
 from seatrial.load.live import Snapshot
 from seatrial.load.telling import describe_errors, describe_figures, describe_left
 
@@ -20,7 +21,10 @@ _SPARE: Final = 4
 
 
 class Bar:
-    """Keeps a few lines at the foot of a terminal, and leaves no trace of them. Draws when it is told something, never else."""
+    """Keeps a few lines at the foot of a terminal, and leaves no trace of them. Draws when it is told something, never else.
+
+    What is half written when an interrupt comes nobody can wipe out, so it waits until all is.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, force_terminal=True, highlight=False, emoji=False, markup=False)
@@ -28,29 +32,30 @@ class Bar:
 
     def say(self, line: str) -> None:
         """Write a line above the bar."""
-        self._console.print(line, soft_wrap=True)
+        with interrupts_put_off():
+            self._console.print(line, soft_wrap=True)
 
     def show(self, snapshot: Snapshot, title: str = "") -> None:
         """Draw it anew."""
-        if self._live is None:
-            self._begin()
-        if self._live is not None:
-            self._live.update(draw(snapshot, title, self._console.width - _SPARE), refresh=True)
+        with interrupts_put_off():
+            live = self._live or self._begin()
+            live.update(draw(snapshot, title, self._console.width - _SPARE), refresh=True)
 
     def clear(self) -> None:
         """Wipe the bar out."""
-        live, self._live = self._live, None
-        if live is not None:
-            live.stop()
+        with interrupts_put_off():
+            live, self._live = self._live, None
+            if live is not None:
+                live.stop()
 
-    def _begin(self) -> None:
-        # Known before it has begun: an interrupt between the two would leave it on the screen.
-        self._live = Live(
+    def _begin(self) -> Live:
+        self._live = live = Live(
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
-        self._live.start()
+        live.start()
         # Whatever ends this process, even by kill -9, leaves a terminal that can be typed in.
         self._console.show_cursor()
+        return live
 
 
 def draw(snapshot: Snapshot, title: str, width: int) -> RenderableType:

@@ -56,67 +56,99 @@ def read_machine(stat: Path = STAT) -> Reading | None:
         return None
 
 
+Repeat = Callable[[Callable[[], None], float], Callable[[], None]]
+"""Has work done each so many seconds beside what goes on, until what it returns is called."""
+
+
+def repeat_in_thread(work: Callable[[], None], period_s: float) -> Callable[[], None]:
+    """Do work each so many seconds until what is returned is called."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(period_s):
+            work()
+
+    thread = threading.Thread(target=go_on, name="machine-gauge", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        over.set()
+        thread.join(_END_TIMEOUT_S)
+
+    return end
+
+
 @dataclass(slots=True)
 class MachineGauge:
     """Reads the machine each 100 ms while its block runs, from a thread: a reading costs some 40 us.
+
+    It must be a thread that whatever the process does cannot hold up. What readings that come late enclose is told of a longer
+    time, in which a second that was taken is lost, and before the first of a window nothing of that window is seen.
 
     Args:
         client: id of the process that sends.
         read: returns a reading; None where there is none to be had.
         period_s: from one reading to the next.
         begin_ns: what was before this time, CLOCK_MONOTONIC, is left out; it may be told while the block runs.
+        repeat: has the readings made.
     """
 
     client: int
     read: Callable[[], Reading | None] = read_machine
     period_s: float = PERIOD_S
     begin_ns: int = 0
+    repeat: Repeat = repeat_in_thread
     use: MachineUse = MachineUse()
     _steal: StealMeter = field(default_factory=lambda: StealMeter(_count_ticks_per_second()))
     _runnable: list[int] = field(default_factory=list)
-    _waited_ns: int | None = None
-    _over: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _begun_ns: int = 0
+    _first_ns: int | None = None
+    _latest_ns: int | None = None
+    _end: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
         self._look()
-        self._waited_ns = _read_wait(self.client)
-        self._thread = threading.Thread(target=self._watch, name="machine-gauge", daemon=True)
-        self._thread.start()
+        self._first_ns = self._latest_ns = _read_wait(self.client)
+        self._end = self.repeat(self._watch, self.period_s)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        assert self._thread is not None
-        self._thread.join(_END_TIMEOUT_S)
+        assert self._end is not None
+        self._end()
+        # A window that ended before it was looked at is not told of by what was before it.
+        self._leave_out()
         self._look()
+        self._look_at_client()
         steal = self._steal.share
         worst = steal if self._steal.worst_second is None else self._steal.worst_second
         middle = sorted(self._runnable)[len(self._runnable) // 2] if self._runnable else None
-        waited = None if self._waited_ns is None else self._waited_ns / 1e9
+        first_ns, latest_ns = self._first_ns, self._latest_ns
         self.use = MachineUse(
             steal_share=steal,
             steal_worst_share=worst,
             runnable=middle,
             cpus=os.cpu_count(),
-            client_waited_s=waited,
+            client_waited_s=None if first_ns is None or latest_ns is None else (latest_ns - first_ns) / 1e9,
         )
 
     def _watch(self) -> None:
-        first_ns = latest_ns = self._waited_ns
-        begun_ns = 0
-        while not self._over.wait(self.period_s):
-            if self.begin_ns != begun_ns and time.monotonic_ns() >= self.begin_ns:
-                begun_ns = self.begin_ns
-                first_ns = latest_ns = _read_wait(self.client) or latest_ns
-                self._forget()
-            if (runnable := self._look()) is not None:
-                self._runnable.append(runnable)
-            # The client may be gone at the end of the block, so its last reading is kept.
-            latest_ns = _read_wait(self.client) or latest_ns
-        latest_ns = _read_wait(self.client) or latest_ns
-        if first_ns is not None and latest_ns is not None:
-            self._waited_ns = latest_ns - first_ns
+        self._leave_out()
+        if (runnable := self._look()) is not None:
+            self._runnable.append(runnable)
+        self._look_at_client()
+
+    def _leave_out(self) -> None:
+        """Forget what was before the beginning, once that has come."""
+        if self.begin_ns == self._begun_ns or time.monotonic_ns() < self.begin_ns:
+            return
+        self._begun_ns = self.begin_ns
+        self._look_at_client()
+        self._first_ns = self._latest_ns
+        self._forget()
+
+    def _look_at_client(self) -> None:
+        # The client may be gone at the end of the block, so its last reading is kept.
+        self._latest_ns = _read_wait(self.client) or self._latest_ns
 
     def _forget(self) -> None:
         self._steal = StealMeter(self._steal.second_ticks)

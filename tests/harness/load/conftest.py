@@ -13,6 +13,12 @@ import pytest
 PROGRAM = Path(__file__).with_name("answering.py")
 
 
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give what a test starts a lock of the machine of its own: whether a load run waits is not for others to decide."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("machine")))
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., int]]:
     """Start a server of a kind, with TLS where it is given a certificate; returns its port."""

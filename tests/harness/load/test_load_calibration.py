@@ -157,7 +157,6 @@ def test_interrupted_it_is_no_calibration() -> None:
     argv = [sys.executable, "-m", "seatrial", "calibrate", "--specimen", "delay-1ms", "--json", "-"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as popen:
         assert popen.stderr is not None
-        # It may wait for another test's window first.
         assert any("delay-1ms, 1 of 5" in line for line in popen.stderr)
         popen.send_signal(signal.SIGINT)
         stdout, stderr = popen.communicate(timeout=60)

@@ -178,6 +178,43 @@ def test_a_run_on_a_terminal_is_a_bar_and_then_its_table(serve: Serve) -> None:
     assert (screen.is_cursor_shown, screen.lines[-1]) == (True, "")
 
 
+class InterruptedStream(io.StringIO):
+    """Its user presses Ctrl-C in the midst of what is written."""
+
+    def __init__(self, at_flush: int) -> None:
+        super().__init__()
+        self._left = at_flush
+
+    def isatty(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        self._left -= 1
+        if not self._left:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("at_flush", range(1, 9))
+def test_an_interrupt_in_the_midst_of_drawing_leaves_nothing(at_flush: int) -> None:
+    stream = InterruptedStream(at_flush)
+    bar = Bar(stream)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    def show_all() -> None:
+        for _ in range(9):
+            bar.show(SNAPSHOT)
+
+    with pytest.raises(KeyboardInterrupt):
+        show_all()
+    bar.clear()
+
+    screen = Screen()
+    screen.write(stream.getvalue().replace("\n", "\r\n"))
+    assert not [line for line in screen.lines if line.strip()]
+    assert screen.is_cursor_shown
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
 @pytest.mark.parametrize(
     "options", [("--rate", "60", "--warm-up", "0"), ("--rate", "60"), ("--users", "2", "--warm-up", "0")]
 )
@@ -214,9 +251,9 @@ def test_an_error_leaves_the_terminal_clean(serve: Serve) -> None:
     assert program.look().is_cursor_shown
 
 
-def test_whoever_kills_it_has_a_terminal_with_a_cursor(serve: Serve, tmp_path: Path) -> None:
+def test_whoever_kills_it_has_a_terminal_with_a_cursor(serve: Serve) -> None:
     argv = command(serve("delay", 0.005), "--rate", "60", "--duration", "60")
-    with run_on_terminal(argv, environ={"TMPDIR": str(tmp_path)}) as program:
+    with run_on_terminal(argv) as program:
         program.wait_for("━(.|\n)*in flight")
         program.popen.kill()
         program.end()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,78 @@ def test_what_was_before_the_window_is_left_out(tmp_path: Path) -> None:
 
     assert machine.use.steal_share == pytest.approx(0.1)
     assert machine.use.steal_worst_share == pytest.approx(0.1)
+
+
+def test_a_window_that_nobody_looked_at_is_not_told_of_by_what_was_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warm-up that was taken, and a window that is over before the next reading."""
+    count, waited_ns = itertools.count(), itertools.count(step=10**9)
+    monkeypatch.setattr("seatrial.load.machine._read_wait", lambda _: next(waited_ns))
+
+    def read() -> Reading | None:
+        k = next(count)
+        write_stat(tmp_path / "stat", idle=10**6, stolen=STEP * k, runnable=9)
+        return read_machine(tmp_path / "stat")
+
+    def repeat(work: Callable[[], None], _: float) -> Callable[[], None]:
+        for _ in range(30):
+            work()
+        machine.begin_ns = time.monotonic_ns()
+        return lambda: None
+
+    machine = MachineGauge(os.getpid(), read=read, repeat=repeat)
+    with machine:
+        pass
+
+    assert (machine.use.steal_share, machine.use.steal_worst_share, machine.use.runnable) == (None, None, None)
+    assert machine.use.client_waited_s == 1.0, "from one reading to the next, not of thirty"
+
+
+def test_beside_locust_it_reads_while_a_greenlet_gives_no_other_a_turn(serve: Callable[..., int]) -> None:
+    """As Locust's own work does, and a locustfile's: a gauge that waited for its turn would see none of that time."""
+    done = subprocess.run(
+        [sys.executable, "-c", BUSY_WORKER, str(serve("echo"))], capture_output=True, text=True, timeout=90
+    )
+
+    assert done.stdout == "True\n", done.stderr
+
+
+BUSY_WORKER = """
+import functools, sys, time
+from locust.stats import RequestStats
+from seatrial.load.arrivals import Constant
+from seatrial.load.machine import MachineGauge, read_machine
+from seatrial.load.plan import Destination, Plan
+from seatrial.load.swarm import pacing
+from seatrial.load.swarm.messages import Go, Order, encode_law
+
+readings, seen = [], []
+
+
+def read():
+    readings.append(read_machine())
+    return readings[-1]
+
+
+def hold_up():
+    if seen:
+        return
+    before, until_s = len(readings), time.monotonic() + 30.0
+    while len(readings) < before + 3 and time.monotonic() < until_s:
+        pass
+    seen.append(len(readings) >= before + 3)
+
+
+pacing.MachineGauge = functools.partial(MachineGauge, read=read)
+plan = Plan(destination=Destination(host="127.0.0.1", port=int(sys.argv[1])), requests=(b"GET / HTTP/1.1\\r\\n\\r\\n",),
+            cases=(0,), mode="open", duration_s=2.0)
+worker = pacing.Pacing(
+    Order(plan=plan, law=encode_law(Constant(rate=50.0))),
+    RequestStats(),
+    on_prepared=lambda _: worker.go(Go(start_ns=None, lead_ns=10**8, wall_ns=time.time_ns())),
+    on_progress=hold_up,
+)
+assert worker.run().result.requests == 100
+print(*seen)
+"""

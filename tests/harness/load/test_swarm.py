@@ -243,7 +243,7 @@ from seatrial.load.samples import SAMPLE
 from seatrial.load.swarm.statistics import Statistics
 stats = RequestStats()
 statistics = Statistics(stats, method="GET", path="/", whole_s=1.0)
-statistics.set_clock(time.time_ns() - 86_400 * 10**9)
+statistics.set_clock(time.time_ns() - 86_400 * 10**9, time.monotonic_ns())
 samples = numpy.zeros(3, SAMPLE)
 samples["last_ns"] = time.monotonic_ns()
 samples["intended_ns"] = samples["last_ns"] - 1_000_000
@@ -427,27 +427,36 @@ def test_a_run_that_waits_can_be_interrupted(tmp_path: Path, serve: Serve, locus
         assert popen.wait(WAIT_S) == 130
 
 
+@pytest.mark.parametrize("options", [(), ("--processes", "2")], ids=["alone", "master"])
 def test_nothing_else_is_measured_during_a_run_and_everything_may_after_it(
-    serve: Serve, tmp_path: Path, locust: Any
+    serve: Serve, tmp_path: Path, locust: Any, options: tuple[str, ...]
 ) -> None:
-    """However it ends. Locust's page goes on while a run waits, and ends the wait."""
-    page = f"http://127.0.0.1:{find_port()}"
-    options = ("--web-host", "127.0.0.1", "--web-port", page.rpartition(":")[2], "--seatrial-duration", "600")
-    locust("--host", f"http://127.0.0.1:{serve('echo')}/", *options)
+    """However it ends. Locust's page goes on while a run waits, shows its Stop, and ends the wait: then another may begin."""
+    page, port = f"http://127.0.0.1:{find_port()}", str(find_port())
+    options = (*options, "--master-bind-port", port, "--master-port", port, "--seatrial-duration", "600")
+    host = f"http://127.0.0.1:{serve('echo')}/"
+    locust("--host", host, "--web-host", "127.0.0.1", "--web-port", page.rpartition(":")[2], *options)
+    workers = 2 if "--processes" in options else 0
     wait_until(lambda: "seatrial_rate" in fetch(page))
+    wait_until(lambda: read_log(tmp_path).count("reported as ready") == workers)
     assert is_free(tmp_path)
     with HostLock(tmp_path).measure():
         fetch(f"{page}/swarm", b"seatrial_rate=40.0")
         wait_until(lambda: WAITS in read_log(tmp_path))
+        # Of any other state but this and that of a run, the page shows no Stop.
+        assert read_state(page) == "spawning"
         fetch(f"{page}/stop", b"")
-        wait_until(lambda: json.loads(fetch(f"{page}/stats/requests")).get("state") == "stopped")
+        wait_until(lambda: read_state(page) == "stopped")
+        # A worker leaves its master when it is told to stop, and comes back.
+        wait_until(lambda: read_log(tmp_path).count("reported as ready") == 2 * workers)
     assert is_free(tmp_path)
-    fetch(f"{page}/swarm", b"seatrial_rate=40.0")
+    fetch(f"{page}/swarm", b"seatrial_rate=60.0")
     wait_until(lambda: json.loads(fetch(f"{page}/seatrial")).get("requests", 0) > 0)
     assert not is_free(tmp_path)
     fetch(f"{page}/stop", b"")
     wait_until(lambda: "schema" in json.loads(fetch(f"{page}/seatrial")))
     assert is_free(tmp_path)
+    assert json.loads(fetch(f"{page}/seatrial"))["rate"]["requested"] == 60.0, "what waited has not begun"
 
 
 def test_who_started_a_swarm_keeps_the_machine_for_it(
@@ -473,6 +482,10 @@ def is_free(directory: Path) -> bool:
 
 def read_log(directory: Path) -> str:
     return (directory / "locust.log").read_text(encoding="utf-8")
+
+
+def read_state(page: str) -> object:
+    return json.loads(fetch(f"{page}/stats/requests")).get("state")
 
 
 def fetch(url: str, form: bytes | None = None) -> str:

@@ -24,7 +24,6 @@ from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
 from seatrial.errors import ExitCode, HarnessError, SeatrialError
 from seatrial.load.arrivals import SECOND_NS
 from seatrial.load.driver import READY_TIMEOUT_S, SLACK_S
-from seatrial.load.host_lock import HostLock
 from seatrial.load.live import LiveFigures
 from seatrial.load.result import LoadResult
 from seatrial.load.summary import render_load
@@ -54,6 +53,7 @@ from seatrial.load.swarm.messages import (
     unpack,
 )
 from seatrial.load.swarm.options import read_order
+from seatrial.load.swarm.waiting import keep_machine
 
 GO_LEAD_S: Final = 0.3
 """Between the word to go and the first send: it must have reached all workers by then."""
@@ -82,6 +82,7 @@ class Master:
         self._over = Event()
         self._over.set()
         self._deadline_s = 0.0
+        self._wall_ahead_ns = 0
         self._window_s = 0.0
         self.conclusion: LoadResult | Failure | None = None
         for name, listener in ((READY, self._take_prepared), (END, self._take_end), (REPORT, self._take_report)):
@@ -130,13 +131,10 @@ class Master:
             gevent.spawn(self._watch, run, stack.pop_all())
 
     def _keep_machine(self) -> AbstractContextManager[None]:
-        """Wait until nothing else uses this machine, and keep it; not where who started this process has done so.
-
-        Locust has replaced `time.sleep` by gevent's, so that its page and its heartbeats go on meanwhile.
-        """
+        """Not where who started this process has done so."""
         if self._files is not None:
             return nullcontext()
-        return HostLock().measure(lambda line: _log.info("seatrial: %s", line))
+        return keep_machine(self._runner)
 
     def _start(self, run: Collection) -> None:
         self._run = run
@@ -158,21 +156,21 @@ class Master:
         run.begun = True
         plan = run.order.plan
         self._deadline_s = time.monotonic() + GO_LEAD_S + run.order.whole_s + 2 * SLACK_S
-        # Rates in Locust's statistics count from the beginning of the window.
-        self._window_s = time.time() + GO_LEAD_S + plan.warm_up_s
         lead_ns, clock = int(GO_LEAD_S * SECOND_NS), read_clock()
-        start_ns = time.monotonic_ns() + lead_ns
+        wall_ns, said_ns = time.time_ns(), time.monotonic_ns()
+        start_ns, self._wall_ahead_ns = said_ns + lead_ns, wall_ns - said_ns
+        self._set_window(start_ns + int(plan.warm_up_s * SECOND_NS))
         for name, seat in run.seats.items():
-            go = Go(start_ns=start_ns if seat.has(clock) else None, lead_ns=lead_ns, wall_ns=time.time_ns())
+            go = Go(start_ns=start_ns if seat.has(clock) else None, lead_ns=lead_ns, wall_ns=wall_ns)
             self._runner.send_message(GO, pack(go), client_id=name)
         self._set_start()
 
     def _begin_window(self, run: Collection) -> None:
         """End the warm-up on all workers at one time. Where the word is lost the window begins by the plan."""
         run.window_begun = True
-        self._window_s = time.time() + WINDOW_LEAD_S
         lead_ns, clock = int(WINDOW_LEAD_S * SECOND_NS), read_clock()
         begin_ns = time.monotonic_ns() + lead_ns
+        self._set_window(begin_ns)
         for name, seat in run.seats.items():
             order = BeginWindow(begin_ns=begin_ns if seat.has(clock) else None, lead_ns=lead_ns)
             self._runner.send_message(WINDOW, pack(order), client_id=name)
@@ -288,6 +286,10 @@ class Master:
             if run.begun and run.is_warm and not run.window_begun:
                 self._begin_window(run)
             self._set_start()
+
+    def _set_window(self, begin_ns: int) -> None:
+        """Note from when Locust's rates count, by the same reading of both clocks as the times of requests there."""
+        self._window_s = (begin_ns + self._wall_ahead_ns) / SECOND_NS
 
     def _set_start(self) -> None:
         self._environment.stats.total.start_time = self._window_s

@@ -99,7 +99,9 @@ class Go(msgspec.Struct, frozen=True, kw_only=True):
 
     start_ns: Annotated[int | None, Meta(description="CLOCK_MONOTONIC; None for a worker with another clock")]
     lead_ns: Annotated[int, Meta(description="for a worker with another clock: from when the word reaches it")]
-    wall_ns: Annotated[int, Meta(description="CLOCK_REALTIME of the master as it says so: seconds are counted by it")]
+    wall_ns: Annotated[
+        int, Meta(description="CLOCK_REALTIME of the master, so long before the start: seconds are counted by it")
+    ]
 
 
 class BeginWindow(msgspec.Struct, frozen=True, kw_only=True):

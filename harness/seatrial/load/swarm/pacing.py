@@ -47,6 +47,7 @@ from seatrial.load.swarm.messages import (
     write_certificates,
 )
 from seatrial.load.swarm.statistics import Statistics
+from seatrial.load.swarm.threads import repeat_in_thread
 from seatrial.load.swarm.warming import lay_out
 from seatrial.load.tailing import AnswersTail, SamplesTail
 from seatrial.load.tally import Tally
@@ -114,8 +115,9 @@ class Pacing:
 
     def go(self, go: Go) -> None:
         """Begin, when it is ready."""
-        self._statistics.set_clock(go.wall_ns)
         self._start_ns = time.monotonic_ns() + go.lead_ns if go.start_ns is None else go.start_ns
+        # From when the word was said where clocks are one: how long it took is in no second then.
+        self._statistics.set_clock(go.wall_ns, self._start_ns - go.lead_ns)
         self._decided.set()
 
     def begin_window(self, order: BeginWindow) -> None:
@@ -207,7 +209,7 @@ class Pacing:
                 self._compute(partial(self._watch.look, blocks, progress.elapsed_s))
             self._follow(blocks, answers, JUDGING_S)
 
-        with MachineGauge(ready.pid) as self._machine:
+        with MachineGauge(ready.pid, repeat=repeat_in_thread) as self._machine:
             if self.order.warm_up is None:
                 self._machine.begin_ns = self._start_ns + int(self.order.plan.warm_up_s * SECOND_NS)
             # What was told while the gauge began reached no pacer.

@@ -41,9 +41,9 @@ class Statistics:
         # Locust counts by seconds of a wall clock, and puts together what workers counted.
         self._wall_ns = time.time_ns() - time.monotonic_ns()
 
-    def set_clock(self, wall_ns: int) -> None:
-        """Count by the master's wall clock, which shows this time now; this machine's may be set otherwise."""
-        self._wall_ns = wall_ns - time.monotonic_ns()
+    def set_clock(self, wall_ns: int, at_ns: int) -> None:
+        """Count by the master's wall clock, which shows that time at a time of CLOCK_MONOTONIC here; that of here may differ."""
+        self._wall_ns = wall_ns - at_ns
 
     def add(self, samples: Samples) -> None:
         """Add the samples of the timed window."""
