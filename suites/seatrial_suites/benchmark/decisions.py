@@ -1,4 +1,4 @@
-"""What a search or a comparison of paths came to, as the outcome of a check."""
+"""What a run, a search or a comparison of paths came to, as the outcome of a check."""
 
 from __future__ import annotations
 
@@ -7,10 +7,25 @@ from typing import Final
 
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
 from seatrial.load.result import LoadResult
-from seatrial.records import CapacityRecord, FloorRecord
+from seatrial.records import CapacityRecord, FloorRecord, LoadRecord
+from seatrial_suites.benchmark.runs import describe_answers, require_right, require_valid
 
 FASTER_ALLOWED: Final = 0.9
 _QUIETER = "run it on a quieter machine"
+
+
+def decide_answers(record: LoadRecord) -> None:
+    """Pass when every request was answered right.
+
+    A wrong answer fails on any machine: no client makes one by coming late. That there was none may be the client's doing.
+
+    Raises:
+        InvalidMeasurementError: the run is no measurement, and no answer in it is wrong.
+        AssertionError: an answer is wrong, or in a run that is a measurement there is none.
+    """
+    require_right(record)
+    result = require_valid(record).result
+    assert result.outcomes.get("answered", 0) == result.requests, describe_answers(result)
 
 
 def decide_capacity(record: CapacityRecord) -> None:
