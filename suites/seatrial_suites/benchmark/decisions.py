@@ -49,7 +49,10 @@ def decide_path(record: FloorRecord) -> None:
         AssertionError: the floor takes longer.
     """
     if record.cost_p50_s is None:
-        codes = ", ".join(dict.fromkeys((*record.path.reasons, *record.floor.reasons))) or "too few requests"
+        codes = (
+            ", ".join(dict.fromkeys((*record.path.reasons, *record.floor.reasons)))
+            or "too few requests, or too many that failed"
+        )
         raise InvalidMeasurementError(f"no measurement of the path or of its floor: {codes}", fix=_QUIETER)
     is_sooner = record.cost_high_s is not None and record.cost_high_s < 0
     assert not is_sooner, f"the path takes {-record.cost_p50_s * 1e3:.3f} ms less at p50 than {record.floor.way}"
@@ -65,11 +68,12 @@ class Median:
 
 
 def read_median(result: LoadResult) -> Median:
-    """Return the median of a run's response times. Raises InvalidMeasurementError when too few requests tell it."""
+    """Return the median of a run's response times. Raises InvalidMeasurementError when it is not told."""
     interval, p50_s = result.intervals.get("p50"), result.response_time_s.p50
     if interval is None or p50_s is None:
         raise InvalidMeasurementError(
-            "too few requests to compare medians", fix="a longer duration_s, or a higher rate"
+            f"too few requests were answered to compare medians: {describe_answers(result)}",
+            fix="a longer duration_s, or a higher rate",
         )
     return Median(p50_s=p50_s, low_s=interval.low, high_s=interval.high)
 

@@ -281,20 +281,18 @@ def test_requests_that_never_got_a_connection_do_not_make_others_look_quicker() 
 
 
 def test_failures_have_a_series_of_their_own() -> None:
-    """Quick failures do not make answers look quicker."""
+    """Quick failures do not make answers look quicker: the median of all is one of the slower answers."""
     failing = CALM.copy()
     failing["outcome"][::3] = Outcome.REFUSED
     failing["status"][::3] = 500
     failing["last_ns"][::3] = failing["sent_ns"][::3] + 1000
     result = analyse(make_run(failing))
     rest = np.delete(CALM, np.s_[::3])
+    took_ns = np.sort(rest["last_ns"] - rest["intended_ns"])
 
     assert result.errors == len(CALM[::3])
     assert result.statuses == {"200": len(rest), "500": len(CALM[::3])}
-    assert (
-        result.response_time_s.p50
-        == np.quantile(rest["last_ns"] - rest["intended_ns"], 0.5, method="inverted_cdf") / 1e9
-    )
+    assert result.response_time_s.p50 == took_ns[len(CALM) // 2 - 1] / 1e9
     assert result.failure_time_s.max is not None
     assert result.failure_time_s.max < 0.001
 
