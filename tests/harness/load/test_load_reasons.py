@@ -191,6 +191,29 @@ def test_gauge_and_records_may_be_as_far_apart_as_this_client_takes_for_some_ins
     assert codes(run, machine=MachineUse(client_waited_s=waited_s)) == ([] if agrees else ["littles-law"])
 
 
+@pytest.mark.parametrize(("reasked", "agrees"), [(0, False), (1, False), (len(CALM), True)])
+def test_opening_connections_explains_as_much_as_requests_that_were_asked_again(reasked: int, agrees: bool) -> None:
+    """One stale connection says nothing of how long the others of a run took to open."""
+    samples = make_quick(lag_us=5, reading_us=5)
+    samples["connect_ns"] = 150_000
+    run = make_run(samples, done={**count_apart(samples, -100), "spun_s": 18.0, "reasked": reasked})
+
+    assert codes(run) == ([] if agrees else ["littles-law"])
+
+
+@pytest.mark.parametrize(("reasked", "agrees"), [(0, False), (1, True)])
+def test_a_request_that_a_stale_connection_lost_is_not_in_flight_while_another_is_opened(
+    reasked: int, agrees: bool
+) -> None:
+    samples = make_quick(lag_us=5, reading_us=5)
+    done = {**count_apart(samples, 0), "spun_s": 18.0, "reasked": reasked}
+    samples["connect_ns"][9] = 3 * 10**9
+    samples["last_ns"][9] += 3 * 10**9
+    samples["first_ns"][9] += 3 * 10**9
+
+    assert codes(make_run(samples, done=done)) == ([] if agrees else ["littles-law"])
+
+
 WAITING = {"cpu_s": 19.0, "spun_s": 10.0}
 CROWD = MachineUse(runnable=6, cpus=2, client_waited_s=3.0)
 
