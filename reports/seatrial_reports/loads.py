@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seatrial.load.result import LoadResult
-from seatrial.load.summary import list_remarks
+from seatrial.load.summary import list_among_failures, list_remarks
 from seatrial.records import LoadRecord, RunResult
 from seatrial_reports.limits import show_cpu_limit, show_throttled
 from seatrial_reports.quantities import Figure, dash
@@ -69,6 +69,8 @@ def _list_times(result: LoadResult) -> tuple[Figure, ...]:
     times = result.response_time_s
     found = (times.p50, times.p90, times.p95, times.p99, times.p99_9, times.max)
     why = "too few requests for this quantile" if result.valid else "the run is no measurement"
+    whys = dict.fromkeys(list_among_failures(result), "it lies among requests that failed")
     return tuple(
-        dash(why) if value is None else Figure(text=f"{value * 1e3:.2f} ms", value=value * 1e3) for value in found
+        dash(whys.get(name, why)) if value is None else Figure(text=f"{value * 1e3:.2f} ms", value=value * 1e3)
+        for name, value in zip(QUANTILES, found, strict=True)
     )

@@ -225,6 +225,28 @@ def test_the_first_run_that_is_made_warms_a_server_up(tmp_path: Path, monkeypatc
     assert warm_ups == [None, None, searching.WARM_UP_S]
 
 
+LATE = SimpleNamespace(valid=False, reasons=(SimpleNamespace(code="late-sends"),), wrong=0, mixed_up=0)
+SWAPPED = SimpleNamespace(**{**vars(LATE), "mixed_up": 1})
+WRONG = SimpleNamespace(**{**vars(LATE), "wrong": 1})
+
+
+@pytest.mark.parametrize(
+    ("results", "made"),
+    [((LATE, LATE, LATE), 3), ((LATE, RUN), 2), ((WRONG, RUN), 1), ((LATE, SWAPPED, RUN), 2)],
+    ids=["invalid", "valid later", "wrong", "swapped later"],
+)
+def test_a_run_is_made_again_until_it_is_a_measurement_or_finds_a_wrong_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: tuple[object, ...], made: int
+) -> None:
+    """A server that is wrong now and then must not get away with it by the run that follows."""
+    trial: Any = TrialStub(tmp_path)
+    left = iter(results)
+    monkeypatch.setattr(measuring, "run_order", lambda *_: next(left))
+    measure(trial)
+
+    assert [record.result for record in trial.recorded] == list(results[:made])
+
+
 def make_snapshot(elapsed_s: float) -> Snapshot:
     return Snapshot(
         elapsed_s=elapsed_s,

@@ -76,6 +76,25 @@ def test_a_run_is_a_line_with_its_figures(run):
     assert (first.throttled.text, second.throttled.text) == ("\N{EN DASH}", "7")
 
 
+def test_a_quantile_among_failures_says_so(trials):
+    """That it has no value is no matter of how few requests there were."""
+    times = msgspec.structs.replace(TIMES, p99=None, max=None)
+    target = msgspec.structs.replace(
+        trials.make_target("docker"), loads=(make_record(msgspec.structs.replace(RESULT, response_time_s=times)),)
+    )
+    (line,) = list_loads(trials.make_run({"docker": target}))
+
+    assert [figure.why for figure in line.times[3:]] == [
+        "it lies among requests that failed",
+        "too few requests for this quantile",
+        "it lies among requests that failed",
+    ]
+    (note,) = line.notes
+    assert note.startswith(
+        "remark: 6 of 208 requests failed (2.88%), which count as slower than any answer: p99, max are"
+    )
+
+
 def test_the_limit_that_held_stands_beside_the_figures(trials, tmp_path, read_page):
     limits = (CpuLimitRecord(means="none", asked=1.0), CpuLimitRecord(means="quota", cpus=1.0, asked=1.0))
     loads = tuple(make_record(cpu_limit=limit, usage={"throttled_periods": 7.0}) for limit in limits)

@@ -5,14 +5,72 @@ from __future__ import annotations
 import pytest
 
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
+from seatrial.load.analysis import NO_FIGURES
 from seatrial.load.capacity import search_capacity
-from seatrial.load.result import Judgement
-from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord
+from seatrial.load.result import Judgement, Lag, LoadResult, Rate, Reason
+from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord, LoadRecord
 from seatrial.trial.flooring import compare_legs
-from seatrial_suites.benchmark.decisions import Median, decide_capacity, decide_path, decide_repeated, require_new
+from seatrial_suites.benchmark.decisions import (
+    Median,
+    decide_answers,
+    decide_capacity,
+    decide_path,
+    decide_repeated,
+    require_new,
+)
 
 INVALID = Judgement(status="undecided", valid=False, message="late-sends")
 UNDECIDED = Judgement(status="undecided", message="too few requests")
+
+
+LATE = Reason(code="late-sends", message="3 of 100 requests were sent late", fix="a quieter machine")
+
+
+def record_run(*, valid: bool = True, mixed_up: int = 0, **outcomes: int) -> LoadRecord:
+    result = LoadResult(
+        mode="open",
+        valid=valid,
+        saturated=False,
+        reasons=() if valid else (LATE,),
+        requests=sum(outcomes.values()),
+        errors=outcomes.get("truncated", 0),
+        wrong=outcomes.get("wrong", 0),
+        censored=0,
+        rate=Rate(requested=20.0, scheduled=20.0, achieved=20.0),
+        response_time_s=NO_FIGURES,
+        service_time_s=NO_FIGURES,
+        failure_time_s=NO_FIGURES,
+        dispatch_lag_s=Lag(p50=None, p99=None, max=None),
+        duration_s=5.0,
+        outcomes=outcomes,
+        mixed_up=mixed_up,
+    )
+    return LoadRecord(
+        target="local", name="latency", attempt=3, result=result, network_path="loopback", wire="v2", cases=9
+    )
+
+
+def test_right_answers_pass() -> None:
+    decide_answers(record_run(answered=100))
+
+
+@pytest.mark.parametrize("valid", [True, False], ids=["valid", "invalid"])
+@pytest.mark.parametrize("mixed_up", [0, 2])
+def test_wrong_answers_fail_whatever_the_timing_was(mixed_up: int, valid: bool) -> None:
+    with pytest.raises(AssertionError, match="of 100 requests 98 answered, 2 wrong"):
+        decide_answers(record_run(valid=valid, mixed_up=mixed_up, answered=98, wrong=2))
+
+
+def test_an_exchange_in_the_warm_up_alone_fails_as_well() -> None:
+    with pytest.raises(AssertionError):
+        decide_answers(record_run(valid=False, mixed_up=1, answered=100))
+
+
+def test_requests_without_an_answer_fail_where_the_client_could_measure() -> None:
+    with pytest.raises(AssertionError, match="2 truncated"):
+        decide_answers(record_run(answered=98, truncated=2))
+    with pytest.raises(InvalidMeasurementError, match="late-sends"):
+        decide_answers(record_run(valid=False, answered=98, truncated=2))
 
 
 def search(judgement: Judgement | None = None, capacity: float = 0.0) -> CapacityRecord:

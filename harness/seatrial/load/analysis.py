@@ -15,7 +15,8 @@ from seatrial.load.driver import PacerRun
 from seatrial.load.lateness import is_sent, read_lags
 from seatrial.load.levelness import judge_levelness
 from seatrial.load.machine import MachineUse
-from seatrial.load.quantiles import FOREVER_NS, Times, find_intervals, summarize
+from seatrial.load.quantiles import FOREVER_NS, find_intervals, summarize
+from seatrial.load.ranking import is_ranked, rank_times
 from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate
 from seatrial.load.samples import NEVER, SUCCESSES, Outcome, Samples
 from seatrial.load.saturation import find_saturation
@@ -27,7 +28,6 @@ from seatrial.load.window import Window, find_window
 ERRORS: Final = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.WRONG, Outcome.CENSORED}
 NO_FIGURES: Final = Quantiles(p50=None, p90=None, p95=None, p99=None, p99_9=None, max=None)
 INTERVALS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-_UNANSWERED = (int(Outcome.CENSORED), int(Outcome.TIMED_OUT))
 _FOREVER_S: Final = FOREVER_NS / 1e9
 
 
@@ -116,16 +116,16 @@ def analyse(
 def measure(samples: Samples, confidence: float = CONFIDENCE) -> Figures:
     """Return the times of the window.
 
-    Response and service times are of right answers. Requests that were not answered in the time they had (censored, timed out)
-    rank above all of them: a quantile that lies among those is null, and none looks better for their sake.
+    Response and service times are of right answers. Requests that failed, however and whenever, rank above all of them: a
+    quantile that lies among those is null, and none looks better for their sake. When failures came is a series of its own.
     """
-    response = SampleSeries(samples, _is_ranked, _read_response)
+    response = SampleSeries(samples, is_ranked, rank_times)
     intervals = find_intervals(response, tuple(INTERVALS.values()), confidence)
     known = {name: each for name, p in INTERVALS.items() if (each := intervals[p]) and each.high < _FOREVER_S}
     connect = SampleSeries(samples, _is_opened, lambda block: block["connect_ns"])
     return Figures(
         response=_summarize(response),
-        service=_summarize(SampleSeries(samples, _is_ranked, _read_service)),
+        service=_summarize(SampleSeries(samples, is_ranked, lambda block: rank_times(block, "sent_ns"))),
         failure=summarize(SampleSeries(samples, _is_failure, lambda block: block["last_ns"] - block["intended_ns"])),
         connect=summarize(connect) if connect.count else None,
         intervals=known,
@@ -133,30 +133,13 @@ def measure(samples: Samples, confidence: float = CONFIDENCE) -> Figures:
 
 
 def _summarize(times: SampleSeries) -> Quantiles:
-    """Return the quantiles, null those that lie among what was never answered."""
+    """Return the quantiles, null those that lie among the failures."""
     quantiles = summarize(times)
     known = {
         name: value if value is None or value < _FOREVER_S else None
         for name, value in msgspec.structs.asdict(quantiles).items()
     }
     return Quantiles(**known)
-
-
-def _read_response(block: Samples) -> Times:
-    return _or_forever(block, block["last_ns"] - block["intended_ns"])
-
-
-def _read_service(block: Samples) -> Times:
-    return _or_forever(block, block["last_ns"] - block["sent_ns"])
-
-
-def _or_forever(block: Samples, times: Times) -> Times:
-    return np.where(np.isin(block["outcome"], _UNANSWERED), FOREVER_NS, times)
-
-
-def _is_ranked(block: Samples) -> npt.NDArray[np.bool_]:
-    chosen: npt.NDArray[np.bool_] = (block["phase"] == 0) & np.isin(block["outcome"], SUCCESSES + _UNANSWERED)
-    return chosen
 
 
 def _is_failure(block: Samples) -> npt.NDArray[np.bool_]:

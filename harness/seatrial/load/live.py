@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from seatrial.load.histogram import Histogram
 from seatrial.load.plan import Plan, Progress
-from seatrial.load.samples import SUCCESSES, Samples
+from seatrial.load.samples import Samples
+from seatrial.load.tally import SERIES
 
 Phase = Literal["warm-up", "window", "drain"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Where a run stands; times are of right or unjudged answers of the window, None in the warm-up."""
+    """Where a run stands; times are of requests of the window, None in the warm-up.
+
+    Failures rank above all answers, as in the result; an answer that nobody has judged yet is no failure.
+    """
 
     elapsed_s: float
     left_s: float
@@ -29,7 +31,7 @@ class Snapshot:
     in_flight: int
     failed: int
     rate: float | None = None
-    """Answers a second."""
+    """Answers a second, without failures."""
     p50_s: float | None = None
     p99_s: float | None = None
     note: str = ""
@@ -50,15 +52,14 @@ class LiveFigures:
     def add(self, progress: Progress, blocks: Sequence[Samples], note: str = "") -> Snapshot:
         """Take in samples that came since the last time."""
         for block in blocks:
-            timed = block[(block["phase"] == 0) & np.isin(block["outcome"], SUCCESSES)]
-            self._times.add(timed["last_ns"] - timed["intended_ns"])
-        return self.describe(progress, self._times, self._times.count, note)
+            self._times.add(SERIES["response"](block[block["phase"] == 0]))
+        return self.describe(progress, self._times, note)
 
-    def describe(self, progress: Progress, times: Histogram, answered: int, note: str = "") -> Snapshot:
-        """Return where the run stands, by times of the window that are kept elsewhere; `answered` of them are right."""
+    def describe(self, progress: Progress, times: Histogram, note: str = "") -> Snapshot:
+        """Return where the run stands, by times of the window that are kept elsewhere; those of failures are beyond."""
         plan, elapsed_s = self._plan, progress.elapsed_s
         if self._window_begin_s is None and times.count:
-            # The first answers of the window came in the last second.
+            # The first requests of the window ended in the last second.
             self._window_begin_s = max(0.0, elapsed_s - 1.0)
         begin_s = self._window_begin_s
         in_window_s = elapsed_s - (plan.warm_up_s if begin_s is None else begin_s)
@@ -67,6 +68,7 @@ class LiveFigures:
         share = in_window_s / plan.duration_s
         if begin_s is None and elapsed_s < plan.warm_up_s:
             phase, share = "warm-up", elapsed_s / plan.warm_up_s
+        answered = times.count - times.beyond
         p50, p99 = times.find_quantile(0.5), times.find_quantile(0.99)
         return Snapshot(
             elapsed_s=elapsed_s,

@@ -1,17 +1,42 @@
-"""Response times of all requests, those that failed ranked above all that were answered right: what objectives are judged by."""
+"""Times of all requests, those that failed ranked above all that were answered right: what quantiles and objectives are of.
+
+A failure improves no quantile so: whenever it came, its request counts as one that was not answered yet when all others were. To
+leave failures out would have a server that gives slow requests up look quicker than one that answers them.
+"""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+import numpy.typing as npt
 
 from seatrial.load.blocks import SampleSeries
 from seatrial.load.quantiles import FOREVER_NS, Times
-from seatrial.load.samples import SUCCESSES, Samples
+from seatrial.load.samples import SUCCESSES, Outcome, Samples
+
+Begin = Literal["intended_ns", "sent_ns"]
+
+
+def is_ranked(block: Samples) -> npt.NDArray[np.bool_]:
+    """Return which requests have a rank: those of the window.
+
+    Not those that the client never sent. They make a run no measurement, unless somebody stops it, whose figures so far are then
+    of what was sent.
+    """
+    chosen: npt.NDArray[np.bool_] = (block["phase"] == 0) & (block["outcome"] != Outcome.UNSENT)
+    return chosen
+
+
+def rank_times(block: Samples, begin: Begin = "intended_ns") -> Times:
+    """Return how long each request took from then on, `FOREVER_NS` where it was not answered right; nanoseconds."""
+    right = np.isin(block["outcome"], SUCCESSES)
+    return np.where(right, block["last_ns"] - block[begin], FOREVER_NS)
 
 
 def rank_requests(samples: Samples) -> SampleSeries:
     """Return response times of all requests of the window, `FOREVER_NS` where it was not answered right; nanoseconds."""
-    return SampleSeries(samples, lambda block: block["phase"] == 0, _read_times)
+    return SampleSeries(samples, lambda block: block["phase"] == 0, rank_times)
 
 
 def rank_so_far(samples: Samples, due_ns: Times, until_ns: int) -> Times:
@@ -32,10 +57,5 @@ def rank_so_far(samples: Samples, due_ns: Times, until_ns: int) -> Times:
     # Requests that are due at the same nanosecond have places of their own.
     places = np.searchsorted(due, intended) + np.arange(len(intended)) - np.searchsorted(intended, intended)
     times = np.full(len(due), FOREVER_NS, np.int64)
-    times[places] = _read_times(ended)
+    times[places] = rank_times(ended)
     return times
-
-
-def _read_times(block: Samples) -> Times:
-    right = np.isin(block["outcome"], SUCCESSES)
-    return np.where(right, block["last_ns"] - block["intended_ns"], FOREVER_NS)

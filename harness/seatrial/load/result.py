@@ -11,7 +11,7 @@ LOAD_SCHEMA: Final = "seatrial.load/1"
 
 
 class Quantiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seconds by quantile; null where there are too few samples."""
+    """Seconds by quantile; null where there are too few samples, or where it lies among requests that failed."""
 
     p50: float | None
     p90: float | None
@@ -97,8 +97,10 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     wrong: Annotated[int, Meta(description="answers that are not the golden ones; 0 when they were not compared")]
     censored: Annotated[int, Meta(description="still pending when the drain ended")]
     rate: Rate
-    response_time_s: Annotated[Quantiles, Meta(description="intended send to last byte, successes: the headline")]
-    service_time_s: Annotated[Quantiles, Meta(description="send to last byte, successes")]
+    response_time_s: Annotated[
+        Quantiles, Meta(description="intended send to last byte, failures above all: the headline")
+    ]
+    service_time_s: Annotated[Quantiles, Meta(description="send to last byte, failures above all")]
     failure_time_s: Annotated[Quantiles, Meta(description="intended send to the failure; a series of its own")]
     dispatch_lag_s: Lag
     duration_s: float

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from seatrial.load.blocks import read_blocks
 from seatrial.load.histogram import BOUND_NS, BUCKETS, find_buckets, find_ends
 from seatrial.load.quantiles import BATCHES, FEWEST, Times, find_ranks, list_levels, widen_inflation
+from seatrial.load.ranking import is_ranked, rank_times
 from seatrial.load.result import Interval
-from seatrial.load.samples import SUCCESSES, Samples
-from seatrial.load.tally import UNANSWERED
+from seatrial.load.samples import Samples
 from seatrial.load.window import Window
 
 SLICES: Final = 200
@@ -124,12 +124,12 @@ class Slices:
 
 
 def slice_responses(samples: Samples, window: Window) -> Slices:
-    """Return the slices of response times as `analysis.measure` ranks them: those that never came above all answers."""
+    """Return the slices of response times as `analysis.measure` ranks them: failures above all answers."""
     slices = Slices.none()
     for block in read_blocks(samples):
-        ranked = block[(block["phase"] == 0) & np.isin(block["outcome"], SUCCESSES + UNANSWERED)]
-        times = np.where(np.isin(ranked["outcome"], UNANSWERED), BOUND_NS, ranked["last_ns"] - ranked["intended_ns"])
-        slices = slices.merge(Slices.make(ranked["intended_ns"] - window.begin_ns, times, window.length_ns))
+        ranked = block[is_ranked(block)]
+        offsets = ranked["intended_ns"] - window.begin_ns
+        slices = slices.merge(Slices.make(offsets, rank_times(ranked), window.length_ns))
     return slices
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seatrial.load.capacity import Capacity
+from seatrial.load.quantiles import FEWEST
 from seatrial.load.result import LoadResult, Quantiles
 
 _UNCOMPARED = "answers were not compared with anything"
@@ -25,8 +26,31 @@ def render_capacity(capacity: Capacity, url: str) -> str:
     return "\n".join([*lines, "", f"{capacity.ended}: {capacity.message}"]) + "\n"
 
 
+def list_among_failures(result: LoadResult) -> list[str]:
+    """Return which quantiles of the response time have no value because they lie among requests that failed."""
+    count, failed = _count_failed(result)
+    if not result.valid or not failed:
+        return []
+    times = result.response_time_s
+    values = {0.5: times.p50, 0.9: times.p90, 0.95: times.p95, 0.99: times.p99, 0.999: times.p99_9}
+    lost = [f"p{p * 100:g}" for p, value in values.items() if value is None and count >= FEWEST[p]]
+    return [*lost, *(["max"] if times.max is None else [])]
+
+
+def _count_failed(result: LoadResult) -> tuple[int, int]:
+    """Return how many requests of the window have a rank, and how many of these were not answered right."""
+    count = result.requests - result.outcomes.get("unsent", 0)
+    return count, count - result.outcomes.get("answered", 0)
+
+
 def list_remarks(result: LoadResult) -> Iterator[str]:
     """Return what a reader of the figures should know that makes them no less valid."""
+    if among := list_among_failures(result):
+        count, failed = _count_failed(result)
+        yield (
+            f"{failed} of {count} requests failed ({failed / count:.2%}), which count as slower than any answer: "
+            f"{', '.join(among)} {'are' if among[1:] else 'is'} among them and so {'have' if among[1:] else 'has'} no value"
+        )
     if result.window_stationary is False:
         yield f"response times were not level over the window: {result.window_course}"
     doubled = result.client.get("doubled", 0.0)

@@ -11,13 +11,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.load.histogram import BOUND_NS, Histogram
+from seatrial.load.histogram import Histogram
 from seatrial.load.lateness import measure_lags
 from seatrial.load.quantiles import Times
+from seatrial.load.ranking import Begin, is_ranked, rank_times
 from seatrial.load.samples import NEVER, SUCCESSES, Outcome, Samples
 
-UNANSWERED: Final = (int(Outcome.CENSORED), int(Outcome.TIMED_OUT))
-"""Outcomes of requests that rank above all answers: beyond, in the series of response and service times."""
 _ENDLESS: Final = (*SUCCESSES, int(Outcome.CENSORED), int(Outcome.UNSENT))
 
 
@@ -31,7 +30,10 @@ class TallyData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Tally:
-    """Adds up the samples of the timed window; those of the warm-up are left out. Figures are those of `analysis.measure`."""
+    """Adds up the samples of the timed window; those of the warm-up are left out. Figures are those of `analysis.measure`.
+
+    Requests that failed are beyond, in the series of response and service times.
+    """
 
     series: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram() for name in SERIES})
     outcomes: Counter[int] = field(default_factory=Counter)
@@ -105,10 +107,8 @@ def _read_service(timed: Samples) -> Times:
     return _read_ranked(timed, "sent_ns")
 
 
-def _read_ranked(timed: Samples, begin: str) -> Times:
-    ranked = timed[np.isin(timed["outcome"], SUCCESSES + UNANSWERED)]
-    times: Times = np.where(np.isin(ranked["outcome"], UNANSWERED), BOUND_NS, ranked["last_ns"] - ranked[begin])
-    return times
+def _read_ranked(timed: Samples, begin: Begin) -> Times:
+    return rank_times(timed[is_ranked(timed)], begin)
 
 
 def _read_failure(timed: Samples) -> Times:

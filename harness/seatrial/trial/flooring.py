@@ -20,9 +20,10 @@ import numpy as np
 from seatrial.load.address import compose_request, resolve
 from seatrial.load.measuring import measure_load
 from seatrial.load.plan import SAMPLES_FILE, Plan
-from seatrial.load.quantiles import Times, find_quantile
+from seatrial.load.quantiles import FOREVER_NS, Times, find_quantile
+from seatrial.load.ranking import is_ranked, rank_times
 from seatrial.load.repeating import repeat_while_invalid
-from seatrial.load.samples import SUCCESSES, read_samples
+from seatrial.load.samples import read_samples
 from seatrial.load.schedules import make_schedule, parse_arrivals
 from seatrial.records import FloorLegRecord, FloorRecord
 from seatrial.target import Deployment, open_floor
@@ -102,7 +103,7 @@ def compare_legs(
 
 
 def find_median_interval(times: Times) -> tuple[int, int] | None:
-    """Return a confidence interval of the median of independent samples, nanoseconds; None of too few.
+    """Return a confidence interval of the median of independent samples, nanoseconds; None of too few, and where it has no end.
 
     Its ends are order statistics whose ranks are those of a binomial count (Conover, Practical Nonparametric Statistics, 3.2).
     """
@@ -112,7 +113,7 @@ def find_median_interval(times: Times) -> tuple[int, int] | None:
     if low < 0 or high >= count:
         return None
     ordered = np.sort(times)
-    return int(ordered[low]), int(ordered[high])
+    return None if ordered[high] >= FOREVER_NS else (int(ordered[low]), int(ordered[high]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +159,7 @@ def _measure_leg(leg: _Leg, directory: Path) -> FloorLegRecord:
         valid=result.valid,
         reasons=tuple(reason.code for reason in result.reasons),
         requests=result.requests,
-        p50_s=None if median is None else median / 1e9,
+        p50_s=None if median is None or median >= FOREVER_NS else median / 1e9,
         p50_low_s=None if interval is None else interval[0] / 1e9,
         p50_high_s=None if interval is None else interval[1] / 1e9,
     )
@@ -166,8 +167,7 @@ def _measure_leg(leg: _Leg, directory: Path) -> FloorLegRecord:
 
 def _read_times(directory: Path) -> Times:
     samples = read_samples(directory / SAMPLES_FILE)
-    right = samples[(samples["phase"] == 0) & np.isin(samples["outcome"], SUCCESSES)]
-    return np.asarray(right["last_ns"] - right["intended_ns"], np.int64)
+    return rank_times(samples[is_ranked(samples)])
 
 
 def _subtract(first: float | None, second: float | None) -> float | None:

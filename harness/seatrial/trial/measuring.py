@@ -87,7 +87,8 @@ def measure_target(
 ) -> LoadRecord:
     """Put load on a target while nothing else of any trial uses the machine, and return the last attempt's record.
 
-    A run that is no measurement is made again, at most twice; every attempt is recorded.
+    A run that is no measurement is made again, at most twice; every attempt is recorded. Not one that found wrong answers: the
+    next might find none, and the last is the one that counts.
 
     Raises:
         SeatrialError: the machine did not come to rest, the endpoint may not be loaded, the pacer broke.
@@ -105,7 +106,11 @@ def measure_target(
             trial.say(f"{name}: {order.name}: no measurement ({record.result.reasons[0].code})")
         return record
 
-    return repeat_while_invalid(attempt, lambda record: record.result.valid)[-1]
+    return repeat_while_invalid(attempt, _is_final)[-1]
+
+
+def _is_final(record: LoadRecord) -> bool:
+    return record.result.valid or record.result.wrong > 0 or record.result.mixed_up > 0
 
 
 def make_questions(trial: Trial, deployment: Deployment, order: LoadOrder | None = None, attempt: int = 1) -> Questions:

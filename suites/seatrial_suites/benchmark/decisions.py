@@ -1,4 +1,4 @@
-"""What a search or a comparison of paths came to, as the outcome of a check."""
+"""What a run, a search or a comparison of paths came to, as the outcome of a check."""
 
 from __future__ import annotations
 
@@ -7,10 +7,25 @@ from typing import Final
 
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
 from seatrial.load.result import LoadResult
-from seatrial.records import CapacityRecord, FloorRecord
+from seatrial.records import CapacityRecord, FloorRecord, LoadRecord
+from seatrial_suites.benchmark.runs import describe_answers, require_right, require_valid
 
 FASTER_ALLOWED: Final = 0.9
 _QUIETER = "run it on a quieter machine"
+
+
+def decide_answers(record: LoadRecord) -> None:
+    """Pass when every request was answered right.
+
+    A wrong answer fails on any machine: no client makes one by coming late. That there was none may be the client's doing.
+
+    Raises:
+        InvalidMeasurementError: the run is no measurement, and no answer in it is wrong.
+        AssertionError: an answer is wrong, or in a run that is a measurement there is none.
+    """
+    require_right(record)
+    result = require_valid(record).result
+    assert result.outcomes.get("answered", 0) == result.requests, describe_answers(result)
 
 
 def decide_capacity(record: CapacityRecord) -> None:
@@ -34,7 +49,10 @@ def decide_path(record: FloorRecord) -> None:
         AssertionError: the floor takes longer.
     """
     if record.cost_p50_s is None:
-        codes = ", ".join(dict.fromkeys((*record.path.reasons, *record.floor.reasons))) or "too few requests"
+        codes = (
+            ", ".join(dict.fromkeys((*record.path.reasons, *record.floor.reasons)))
+            or "too few requests, or too many that failed"
+        )
         raise InvalidMeasurementError(f"no measurement of the path or of its floor: {codes}", fix=_QUIETER)
     is_sooner = record.cost_high_s is not None and record.cost_high_s < 0
     assert not is_sooner, f"the path takes {-record.cost_p50_s * 1e3:.3f} ms less at p50 than {record.floor.way}"
@@ -50,11 +68,12 @@ class Median:
 
 
 def read_median(result: LoadResult) -> Median:
-    """Return the median of a run's response times. Raises InvalidMeasurementError when too few requests tell it."""
+    """Return the median of a run's response times. Raises InvalidMeasurementError when it is not told."""
     interval, p50_s = result.intervals.get("p50"), result.response_time_s.p50
     if interval is None or p50_s is None:
         raise InvalidMeasurementError(
-            "too few requests to compare medians", fix="a longer duration_s, or a higher rate"
+            f"too few requests were answered to compare medians: {describe_answers(result)}",
+            fix="a longer duration_s, or a higher rate",
         )
     return Median(p50_s=p50_s, low_s=interval.low, high_s=interval.high)
 

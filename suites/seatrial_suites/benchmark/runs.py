@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from seatrial.checks import InvalidMeasurementError
+from seatrial.load.result import LoadResult
 from seatrial.plugin import find_session
 from seatrial.records import CapacityRecord, FloorRecord, LoadRecord
 from seatrial.settings import Settings
@@ -54,16 +55,12 @@ def order_capacity(settings: Settings) -> CapacityOrder:
 
 
 def run_latency(request: pytest.FixtureRequest, target: str, load: Load) -> LoadRecord:
-    """Return the record of the run that tells the latency of a target, made at the first call.
-
-    Raises:
-        InvalidMeasurementError: it was no measurement, however often it was tried.
-    """
+    """Return the record of the run that tells the latency of a target, made at the first call; it may be no measurement."""
     order = order_latency(find_session(request.config).settings)
     runs = request.config.stash.setdefault(_RUNS, {})
     if target not in runs:
         runs[target] = load(order)
-    return require_valid(runs[target])
+    return runs[target]
 
 
 def run_three(request: pytest.FixtureRequest, load: Load, *, is_fresh: bool) -> list[LoadRecord]:
@@ -75,6 +72,7 @@ def run_three(request: pytest.FixtureRequest, load: Load, *, is_fresh: bool) -> 
         is_fresh: ask what was never asked before (`LoadOrder.fresh`), where the model has it.
 
     Raises:
+        AssertionError: an answer was wrong.
         InvalidMeasurementError: one was no measurement, however often it was tried.
     """
     order = order_latency(find_session(request.config).settings)
@@ -85,10 +83,24 @@ def run_three(request: pytest.FixtureRequest, load: Load, *, is_fresh: bool) -> 
     records: list[LoadRecord] = []
     for place, (name, cases) in enumerate((("varied", 0), ("repeated-input", 1), ("varied-again", 0)), 1):
         fresh = place if is_fresh else 0
-        records.append(require_valid(load(dataclasses.replace(order, name=name, cases=cases, fresh=fresh))))
+        record = load(dataclasses.replace(order, name=name, cases=cases, fresh=fresh))
+        require_right(record)
+        records.append(require_valid(record))
         if is_fresh and records[0].result.saturated:
             break
     return records
+
+
+def require_right(record: LoadRecord) -> None:
+    """Raise AssertionError when an answer was wrong or another request's: whether times are valid makes it no better."""
+    result = record.result
+    assert result.wrong == result.mixed_up == 0, describe_answers(result)
+
+
+def describe_answers(result: LoadResult) -> str:
+    """Return how many requests of the window came to what, and what is wrong with answers."""
+    counts = ", ".join(f"{count} {name}" for name, count in result.outcomes.items())
+    return "; ".join([f"of {result.requests} requests {counts}", *result.examples])
 
 
 def require_valid(record: LoadRecord) -> LoadRecord:

@@ -1,6 +1,7 @@
 """A server whose answers are of several kinds, in turn: `python mixing.py SECONDS`; writes its port, ends with its stdin.
 
-Of ten requests one is refused at once, of fifty one is never answered, the others are answered after SECONDS.
+Of ten requests one is refused at once; of fifty one is never answered, one is refused after GIVES_UP_S, and one cut off by then
+in the midst of its answer, as by a gateway that gives up. The others are answered after SECONDS.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from itertools import count
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
 REFUSAL = b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno"
+TIMEOUT = b"HTTP/1.1 504 No\r\nContent-Length: 2\r\n\r\nno"
+GIVES_UP_S = 0.2
 NUMBERS = count()
 
 
@@ -22,9 +25,14 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             if number % 50 == 7:
                 await reader.read()
                 return
+            if number % 50 == 27:
+                writer.write(ANSWER[:20])
             if number % 10 != 3:
-                await asyncio.sleep(float(sys.argv[1]))
-            writer.write(REFUSAL if number % 10 == 3 else ANSWER)
+                await asyncio.sleep(GIVES_UP_S if number % 50 in {17, 27} else float(sys.argv[1]))
+            if number % 50 == 27:
+                writer.transport.abort()
+                return
+            writer.write(REFUSAL if number % 10 == 3 else TIMEOUT if number % 50 == 17 else ANSWER)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass

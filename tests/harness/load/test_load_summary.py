@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from seatrial.load.analysis import NO_FIGURES
-from seatrial.load.result import Lag, LoadResult, Rate
+from seatrial.load.result import Lag, LoadResult, Quantiles, Rate
 from seatrial.load.summary import render_load
 
 
@@ -59,6 +59,34 @@ def test_what_was_in_flight_twice_is_a_remark_where_answers_are_compared(
     lines = render(checked=checked, client={"doubled": doubled})
 
     assert sum(line.startswith("remark: 3 requests, warm-up included, asked what another") for line in lines) == shown
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"),
+    [
+        (
+            {"answered": 396, "refused": 4},
+            "4 of 400 requests failed (1.00%): p99, max are",
+        ),
+        (
+            {"answered": 399, "wrong": 1, "unsent": 9},
+            "1 of 400 requests failed (0.25%): max is",
+        ),
+        ({"answered": 400}, ""),
+    ],
+)
+def test_why_a_quantile_has_no_value_is_a_remark(outcomes: dict[str, int], told: str) -> None:
+    """That of fewer than 10,000 requests none is called p99.9 is no doing of failures."""
+    known = {"p50": 0.1, "p90": 0.1, "p95": 0.1, "p99_9": None}
+    times = Quantiles(**known, p99=None if "p99" in told else 0.1, max=None if told else 0.1)
+    lines = render(requests=sum(outcomes.values()), outcomes=outcomes, response_time_s=times)
+
+    remarks = [line for line in lines if line.startswith("remark: ")]
+    shown = [
+        remark.partition(" among them")[0].replace(", which count as slower than any answer", "") for remark in remarks
+    ]
+    assert shown == ([f"remark: {told}"] if told else [])
+    assert not any("remark" in line for line in render(valid=False, outcomes=outcomes, requests=400))
 
 
 @pytest.mark.parametrize(("stationary", "shown"), [(False, 1), (True, 0), (None, 0)])

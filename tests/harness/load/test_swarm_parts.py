@@ -68,7 +68,7 @@ def draw(count: int = 10_000, seed: int = 1) -> Samples:
     samples["first_ns"] = samples["last_ns"]
     samples["connect_ns"] = np.where(rng.random(count) < 0.01, 200_000, NEVER)
     samples["status"] = 200
-    shares = [0.97, 0.0, 0.02, 0.002, 0.002, 0.002, 0.002, 0.002, 0.0]
+    shares = [0.996, 0.0, 0.0015, 0.0005, 0.0005, 0.0005, 0.0005, 0.0005, 0.0]
     samples["outcome"] = rng.choice(len(Outcome), count, p=shares)
     samples["status"][samples["outcome"] == Outcome.REFUSED] = 503
     return samples

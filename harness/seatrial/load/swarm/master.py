@@ -200,8 +200,7 @@ class Master:
 
     def _tell_progress(self, files: SwarmFiles, live: LiveFigures, run: Collection) -> None:
         tally = run.tally
-        answered = tally.requests - tally.failures
-        files.add_progress(live.describe(run.progress, tally.series["response"], answered, run.note))
+        files.add_progress(live.describe(run.progress, tally.series["response"], run.note))
 
     def _pass_on(self, run: Collection, renewals: Sequence[Renew]) -> int:
         """Tell all workers of requests that were signed anew, and return how many there are."""

@@ -1,8 +1,8 @@
 """Samples as entries of Locust's statistics: what its page, files and charts show.
 
-Two rows stand for the requests. The one under the path has the right answers, with their response times from the *intended* send,
-and those that got no answer in time: these are failures that rank above all answers, as long as the whole run. All others have a
-row of their own, whose times are in no percentile but its own. Aggregated counts both, with the response times of the first.
+The row under the path has all requests, with response times from the *intended* send. Those that failed rank above all answers
+there, as long as the whole run, so that none improves a percentile. A second row has the failures once more, by themselves, with
+the times at which they failed. Aggregated counts each request once, as the first row does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from locust.stats import RequestStats, StatsEntry, StatsError
 from seatrial.load.arrivals import SECOND_NS
 from seatrial.load.histogram import Histogram, find_middles
 from seatrial.load.samples import SUCCESSES, Outcome, Samples
-from seatrial.load.tally import SERIES, UNANSWERED
+from seatrial.load.tally import SERIES
 
 DIGITS: Final = 3
 """Of response times in Locust's statistics, which are milliseconds: within 0.5 % of ours."""
@@ -50,15 +50,13 @@ class Statistics:
         timed = samples[samples["phase"] == 0]
         if not len(timed):
             return
-        ranked = np.isin(timed["outcome"], SUCCESSES + UNANSWERED)
-        failed = timed[~ranked]
-        ended = failed[failed["outcome"] != Outcome.UNSENT]
-        answer_times, failure_times = Histogram(), Histogram()
-        answer_times.add(SERIES["response"](timed))
-        failure_times.add(ended["last_ns"] - ended["intended_ns"])
-        self._stats.total.extend(self._make_entry("Aggregated", timed, answer_times))
+        response_times, failure_times = Histogram(), Histogram()
+        response_times.add(SERIES["response"](timed))
+        failure_times.add(SERIES["failure"](timed))
+        failed = timed[~np.isin(timed["outcome"], SUCCESSES)]
+        self._stats.total.extend(self._make_entry("Aggregated", timed, response_times))
         for name, rows, times in (
-            (self._path, timed[ranked], answer_times),
+            (self._path, timed, response_times),
             (f"{self._path} (failed)", failed, failure_times),
         ):
             if len(rows):
