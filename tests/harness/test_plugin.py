@@ -10,11 +10,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from seatrial.records import decode_run
+from pytest_sessions import make_environ, read_run, run_pytest
 
 STANDARD = ("--seatrial-profile", "standard", "--seatrial-suite", "conformance")
 ASK = """
@@ -160,20 +159,6 @@ class ToyTarget:
 
 registry.add(registry.TARGETS_GROUP, "toy", lambda: ToyTarget)
 """
-
-
-def run_pytest(
-    directory: Path, *arguments: str, environ: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", *arguments]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state"), **(environ or {})}
-    return subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=170)
-
-
-def read_run(directory: Path) -> Any:
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    return decode_run(path.read_bytes())
 
 
 def write_toy(directory: Path) -> None:
@@ -329,7 +314,7 @@ def test_what_a_target_lacks(
     write_toy(tmp_path)
     lacks = ["-p", "toy_plugin", "--seatrial-set", "targets.toy.lacks=true"]
 
-    done = run_pytest(tmp_path, *lacks, "--target", targets, "--pyargs", "seatrial_suites", environ=environ)
+    done = run_pytest(tmp_path, *lacks, "--target", targets, "--pyargs", "seatrial_suites", **environ)
 
     assert done.returncode == returncode, done.stdout + done.stderr
     run = read_run(tmp_path)
@@ -510,8 +495,7 @@ def test_killed_it_keeps_its_records_and_leaves_no_process(tmp_path: Path) -> No
         + "\ndef test_never_ends(seatrial_deployment):\n    import time\n    print('here', flush=True)\n    time.sleep(60)\n"
     )
     argv = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "--target", "inprocess"]
-    env = {**os.environ, "SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(tmp_path / "state")}
-    with subprocess.Popen(argv, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(argv, cwd=tmp_path, env=make_environ(tmp_path), stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         while "here" not in (line := parent.stdout.readline()):
             assert line, "it ended before the second test"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seatrial.records import CheckRecord, decode_run
+from pytest_sessions import read_run, run_pytest
+from seatrial.records import CheckRecord
 
 HEAD = """
 import threading
@@ -268,13 +266,9 @@ def run_trial(
     directory: Path, asks: str, *arguments: str, code: int = 0
 ) -> tuple[str, dict[str, CheckRecord], Sequence[Any]]:
     (directory / "test_asks.py").write_text(HEAD + asks)
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "--target", "inprocess"]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
-    done = subprocess.run([*argv, *arguments], cwd=directory, env=env, capture_output=True, text=True, timeout=170)
+    done = run_pytest(directory, "--target", "inprocess", *arguments)
     assert done.returncode == code, done.stdout + done.stderr
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    run = decode_run(path.read_bytes())
+    run = read_run(directory)
     return done.stdout, {check.id: check for check in run.targets["inprocess"].checks}, run.leftovers
 
 
