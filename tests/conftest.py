@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from pkgutil import iter_modules
 
 import psutil
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import settings
 # Timing decides no test's outcome.
 settings.register_profile("timeless", settings(), deadline=None)
 settings.load_profile("timeless")
+
+# What does not hold in them is told as in a test.
+pytest.register_assert_rewrite(*(each.name for each in iter_modules([str(Path(__file__).with_name("support"))])))
 
 
 def list_machine_state() -> dict[str, set[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from seatrial.records import RunResult, decode_run
+from pytest_sessions import read_run, run_pytest, run_seatrial
 
 COMMANDS = (
     "run",
@@ -31,18 +30,6 @@ COMMANDS = (
     "calibrate",
     "test",
 )
-
-
-def run_seatrial(directory: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_STATE_DIR": str(directory / "state"), **environ}
-    argv = [sys.executable, "-m", "seatrial", *arguments]
-    return subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=170)
-
-
-def read_run(directory: Path) -> RunResult:
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    return decode_run(path.read_bytes())
 
 
 def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:
@@ -196,15 +183,7 @@ def test_a_check_is_explained_with_a_command_that_asks_it_alone(tmp_path: Path) 
     assert "A body that is empty, cut off or no JSON is refused" in done.stdout
     assert command[0] == "pytest"
     asked = ["inprocess" if word == "NAME" else word for word in command[1:]]
-    alone = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *asked, "--seatrial-model", "nonce"],
-        cwd=tmp_path,
-        env={key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-        | {"SEATRIAL_STATE_DIR": str(tmp_path / "state")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    alone = run_pytest(tmp_path, *asked, "--seatrial-model", "nonce", model="", timeout_s=120)
     assert alone.returncode == 0, alone.stdout
     (check,) = read_run(tmp_path).targets["inprocess"].checks
     assert (check.id, check.status) == ("B01", "pass")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from seatrial.records import CheckRecord, decode_run
+from pytest_sessions import read_run, run_pytest
+from seatrial.records import CheckRecord, RunResult
 
 PLUGIN = """
 from seatrial import registry
@@ -82,18 +82,12 @@ def entry(check: str, table: str = "expect", **changes: Any) -> str:
     return "\n".join([f"[[{table}]]", *lines, ""])
 
 
-def run_pytest(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "broken_plugin"]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
-    env["PYTHONPATH"] = os.pathsep.join([str(directory), *filter(None, [env.get("PYTHONPATH")])])
-    argv += ["-ra", "--target", "broken", *arguments]
-    return subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=170)
+def ask_broken(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_pytest(directory, "-p", "broken_plugin", "-ra", "--target", "broken", *arguments, paths=[directory])
 
 
-def read_trial(directory: Path) -> tuple[Any, dict[str, CheckRecord]]:
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    run = decode_run(path.read_bytes())
+def read_trial(directory: Path) -> tuple[RunResult, dict[str, CheckRecord]]:
+    run = read_run(directory)
     return run, {check.id: check for check in run.targets["broken"].checks}
 
 
@@ -108,7 +102,7 @@ def test_what_is_listed_leaves_the_run_green(tmp_path: Path, workers: tuple[str,
     user = entry("test_whole", "tool.seatrial.expect.broken", reason="a fault of ours")
     write_project(tmp_path, shipped, user, wrong=("bare", "deep"), whole=False)
 
-    done = run_pytest(tmp_path, *workers)
+    done = ask_broken(tmp_path, *workers)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"1 passed, 2 xfailed", done.stdout)
@@ -127,7 +121,7 @@ def test_what_is_listed_leaves_the_run_green(tmp_path: Path, workers: tuple[str,
 def test_reports_show_reason_and_link(tmp_path: Path) -> None:
     write_project(tmp_path, entry("Y01", cases=["bare"]), wrong=("bare",))
 
-    done = run_pytest(tmp_path, "--junitxml", str(tmp_path / "pytest.xml"))
+    done = ask_broken(tmp_path, "--junitxml", str(tmp_path / "pytest.xml"))
 
     assert done.returncode == 0, done.stdout + done.stderr
     (skipped,) = ET.fromstring(read_report(tmp_path, "junit.xml")).iter("skipped")
@@ -144,7 +138,7 @@ def test_reports_show_reason_and_link(tmp_path: Path) -> None:
 def test_what_is_not_listed_is_red(tmp_path: Path, workers: tuple[str, ...]) -> None:
     write_project(tmp_path, entry("Y01", cases=["bare"]), wrong=("bare", "huge"), whole=False)
 
-    done = run_pytest(tmp_path, *workers)
+    done = ask_broken(tmp_path, *workers)
 
     assert done.returncode == 1, done.stdout + done.stderr
     run, checks = read_trial(tmp_path)
@@ -166,7 +160,7 @@ def test_what_is_mended_is_red(tmp_path: Path, workers: tuple[str, ...]) -> None
     shipped = entry("Y01", cases=["bare", "deep"]) + entry("test_whole")
     write_project(tmp_path, shipped, wrong=("bare",))
 
-    done = run_pytest(tmp_path, *workers)
+    done = ask_broken(tmp_path, *workers)
 
     assert done.returncode == 1, done.stdout + done.stderr
     run, checks = read_trial(tmp_path)
@@ -186,7 +180,7 @@ def test_a_list_that_is_wrong_is_red_where_the_check_may_fail(tmp_path: Path) ->
     asks = (tmp_path / "test_asks.py").read_text()
     (tmp_path / "test_asks.py").write_text(asks.replace('"cases", sentence', '"cases", level="MAY", sentence'))
 
-    done = run_pytest(tmp_path)
+    done = ask_broken(tmp_path)
 
     assert done.returncode == 1, done.stdout + done.stderr
     run, checks = read_trial(tmp_path)
@@ -208,7 +202,7 @@ def test_a_list_that_is_wrong_is_red_where_the_check_may_fail(tmp_path: Path) ->
 def test_outside_its_range_an_entry_is_a_note(tmp_path: Path, changes: dict[str, str], told: str, whole: bool) -> None:
     write_project(tmp_path, entry("test_whole", **changes), whole=whole)
 
-    done = run_pytest(tmp_path)
+    done = ask_broken(tmp_path)
 
     assert done.returncode == (0 if whole else 1), done.stdout + done.stderr
     run, checks = read_trial(tmp_path)
@@ -223,7 +217,7 @@ def test_what_says_nothing_of_the_target_is_left_as_it_is(tmp_path: Path) -> Non
     write_project(tmp_path, "".join(entry(f"test_{name}") for name in ("error", "invalid", "unsupported")))
     (tmp_path / "test_asks.py").write_text(BREAKS)
 
-    done = run_pytest(tmp_path)
+    done = ask_broken(tmp_path)
 
     assert done.returncode == 1, done.stdout + done.stderr
     run, checks = read_trial(tmp_path)
@@ -258,7 +252,7 @@ def test_a_wrong_entry_ends_the_session_before_anything_is_deployed(
     shipped, user, told = USAGE[case]
     write_project(tmp_path, shipped, user)
 
-    done = run_pytest(tmp_path, *workers)
+    done = ask_broken(tmp_path, *workers)
 
     late = workers and "check" in told
     assert done.returncode == (1 if late else 4), done.stdout + done.stderr
@@ -274,7 +268,7 @@ def test_a_part_of_the_tests_needs_no_other_entries(tmp_path: Path, arguments: t
     user = "".join(entry(check, "tool.seatrial.expect.broken") for check in ("test_whole", "R01"))
     write_project(tmp_path, "", user)
 
-    done = run_pytest(tmp_path, *arguments)
+    done = ask_broken(tmp_path, *arguments)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(read_trial(tmp_path)[1]) == {"test_holds"}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from pytest_sessions import read_run, run_pytest
 from seatrial.endpoint import Endpoint
 from seatrial.failure_log import HEADING, MOST_LINE_CHARS, MOST_LINES, tell_log
-from seatrial.records import CheckRecord, decode_run
+from seatrial.records import CheckRecord
 from seatrial.target import Deployment
 
 PLUGIN = """
@@ -130,16 +128,9 @@ def run_trial(directory: Path, target: str, *arguments: str) -> tuple[str, dict[
     (directory / "log_plugin.py").write_text(PLUGIN)
     (directory / "test_asks.py").write_text(ASKS)
     (directory / "pyproject.toml").write_text(KNOWN.replace("TARGET", target))
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "log_plugin"]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
-    env["PYTHONPATH"] = os.pathsep.join([str(directory), *filter(None, [env.get("PYTHONPATH")])])
-    argv += ["--target", target, *arguments]
-    done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=170)
+    done = run_pytest(directory, "-p", "log_plugin", "--target", target, *arguments, paths=[directory])
     assert done.returncode == 1, done.stdout + done.stderr
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    run = decode_run(path.read_bytes())
-    return done.stdout, {check.id: check for check in run.targets[target].checks}
+    return done.stdout, {check.id: check for check in read_run(directory).targets[target].checks}
 
 
 @dataclass

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from pytest_sessions import make_environ, run
 from seatrial.cli.last_failed import find_last, list_failed
 from seatrial.records import CheckRecord, PlanRecord, RunResult, decode_run
 from seatrial.trial.directory import TrialDirectory, encode_record
@@ -35,13 +34,9 @@ RUN = ("-c", "import fickle_plugin; from seatrial.cli import main; main()", "run
 
 def run_trial(directory: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], RunResult]:
     (directory / "fickle_plugin.py").write_text(PLUGIN)
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
-    paths = [str(directory), str(SPECIMENS), env.get("PYTHONPATH", "")]
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    environ = make_environ(directory, paths=[directory, SPECIMENS])
     before = set(directory.glob("seatrial-results/*"))
-    argv = [sys.executable, *arguments, *TARGETS]
-    done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=170)
+    done = run(directory, *arguments, *TARGETS, timeout_s=170, environ=environ)
     (new,) = {*directory.glob("seatrial-results/*")} - before
     return done, decode_run((new / "run.json").read_bytes())
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from pytest_sessions import read_run, run_pytest
 from seatrial.records import CheckRecord, EnvironmentRecord, PlanRecord, RunResult, decode_run, encode_run
 from seatrial.trial.result import gather, judge_target
 
@@ -55,16 +54,8 @@ def test_mine(seatrial_deployment):
 SUITES = ("--pyargs", "seatrial_suites")
 
 
-def run_pytest(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "--target", "inprocess"]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
-    return subprocess.run([*argv, *arguments], cwd=directory, env=env, capture_output=True, text=True, timeout=170)
-
-
-def read_run(directory: Path) -> RunResult:
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    return decode_run(path.read_bytes())
+def ask_inprocess(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_pytest(directory, "--target", "inprocess", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +74,7 @@ def test_what_is_left_out_is_told(tmp_path: Path, arguments: tuple[str, ...], co
     (tmp_path / "leaves_early.py").write_text(LEAVES)
     (tmp_path / "test_own.py").write_text("def test_holds(seatrial_deployment):\n    pass\n")
 
-    done = run_pytest(tmp_path, "-p", "left_out", *arguments, "test_own.py")
+    done = ask_inprocess(tmp_path, "-p", "left_out", *arguments, "test_own.py")
 
     run = read_run(tmp_path)
     assert (done.returncode, run.verdict, run.exit_code) == (0, "partial", 0), done.stdout + done.stderr
@@ -98,7 +89,7 @@ def test_a_skip_that_is_not_ours_and_an_xfail_are_told(tmp_path: Path) -> None:
     """Neither is taken for what the target does not claim."""
     (tmp_path / "conftest.py").write_text(MARKS)
 
-    done = run_pytest(tmp_path, "-p", "conftest", *SUITES)
+    done = ask_inprocess(tmp_path, "-p", "conftest", *SUITES)
 
     run = read_run(tmp_path)
     found = {check.id: check for check in run.targets["inprocess"].checks}
@@ -116,7 +107,7 @@ def test_a_skip_that_is_not_ours_and_an_xfail_are_told(tmp_path: Path) -> None:
 def test_a_fixture_that_skips_leaves_nothing_asked(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(SKIPS)
 
-    done = run_pytest(tmp_path, "-p", "conftest", *SUITES)
+    done = ask_inprocess(tmp_path, "-p", "conftest", *SUITES)
 
     run = read_run(tmp_path)
     assert (done.returncode, run.verdict, run.exit_code) == (5, "error", 3), done.stdout + done.stderr
@@ -139,7 +130,7 @@ def test_no_check_of_a_users_passes_for_one_of_ours(
 ) -> None:
     (tmp_path / "test_own.py").write_text(OWN.replace("{words}", words))
 
-    done = run_pytest(tmp_path, "test_own.py", *workers)
+    done = ask_inprocess(tmp_path, "test_own.py", *workers)
 
     assert done.returncode != 0
     assert told in done.stdout + done.stderr
@@ -149,7 +140,7 @@ def test_no_check_of_a_users_passes_for_one_of_ours(
 def test_a_check_in_the_place_of_another_says_so(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(OWN.replace("{words}", '"M01", replaces="R01"'))
 
-    done = run_pytest(tmp_path, *SUITES, "test_own.py")
+    done = ask_inprocess(tmp_path, *SUITES, "test_own.py")
 
     run = read_run(tmp_path)
     result = run.targets["inprocess"]

@@ -11,23 +11,16 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seatrial.owner import (
-    Borrowed,
-    Container,
-    Image,
-    Network,
-    Owner,
-    find_leftovers,
-    sweep,
-)
+from seatrial.owner import Borrowed, Container, Image, Network, Owner, find_leftovers, sweep
 from seatrial.owner.reaping import processes
 from seatrial.owner.reaping.engine import Engine, RefusedError
+from waiting import eventually
 
 pytestmark = pytest.mark.docker
 
@@ -46,15 +39,6 @@ for entry in (
 print(json.dumps({"reaper": owner.reaper_pid}), flush=True)
 time.sleep(1000)
 """
-
-
-def eventually(holds: Callable[[], bool], *, within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.fixture(scope="module")

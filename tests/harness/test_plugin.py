@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from seatrial.records import decode_run
+from pytest_sessions import read_run, run_pytest
+from toy_technology import ASK, write_toy
 
 STANDARD = ("--seatrial-profile", "standard", "--seatrial-suite", "conformance")
-ASK = """
-from seatrial.comparison import compare
-
-def test_mine(seatrial_deployment, seatrial_client, seatrial_model, seatrial_endpoint):
-    case = seatrial_model.cases[0]
-    answer = seatrial_client.ask(case.inputs)
-    assert compare(case.outputs, answer.outputs, seatrial_model.manifest).right
-    assert seatrial_endpoint is seatrial_deployment.endpoint
-"""
 
 LOADS = """
 import subprocess
@@ -69,18 +55,6 @@ def test_frames(seatrial_deployment):
     pass
 """
 
-UNWRITABLE = """
-from pathlib import Path
-import pytest
-
-@pytest.mark.parametrize("number", range(4))
-def test_mine(seatrial_deployment, number):
-    for path in (Path(__file__).parent / "seatrial-results").glob("*/records.jsonl"):
-        if path.is_file():
-            path.unlink()
-            path.mkdir()
-"""
-
 NOTHING_FOR_IT = """
 import pytest
 from seatrial.checks import UnsupportedError, check
@@ -97,89 +71,6 @@ def test_look(seatrial_deployment):
 def test_fixture(seatrial_deployment, broken):
     pass
 """
-
-TOY = """
-import sys
-from pathlib import Path
-from typing import Any
-
-import msgspec
-import pytest
-
-from seatrial import registry
-from seatrial.endpoint import Endpoint
-from seatrial.requirement import Requirement
-from seatrial.target import Fidelity, Limits, StopReport, Usage
-
-class ToySettings(msgspec.Struct, forbid_unknown_fields=True):
-    lacks: bool = False
-    breaks: bool = False
-
-class ToyDeployment:
-    def __init__(self, model, context):
-        path = context.work_dir / "socket"
-        argv = [sys.executable, "-m", "seatrial_fixtures.floor", "--model", str(model.path), "--socket", str(path)]
-        self.model, self.context, self.path = model, context, path
-        self.endpoint = Endpoint(address=f"unix:{path}", wire="frame", path="unix-socket")
-        self.fidelity = Fidelity(real=("toy",))
-        self.phases_s = {}
-        (context.log_dir / "deployed").open("a").write("x")
-        self.child = context.ownership.spawn(argv, env=context.settings_env)
-    def wait_ready(self, timeout_s):
-        import socket, time
-        deadline = time.monotonic() + timeout_s
-        while True:
-            with socket.socket(socket.AF_UNIX) as probe:
-                try:
-                    return probe.connect(str(self.path))
-                except OSError:
-                    assert time.monotonic() < deadline and self.child.poll() is None
-            time.sleep(0.02)
-    def update(self, model): raise NotImplementedError
-    def kill(self): raise NotImplementedError
-    def stop(self, grace_s): raise NotImplementedError
-    def restart(self): raise NotImplementedError
-    def read_logs(self, lines=200): return "toy log"
-    def measure_usage(self): return Usage()
-    def read_limits(self): return Limits(cpus=None, memory_bytes=None)
-    def undeploy(self): self.context.ownership.end(self.child, 0.0)
-
-class ToyTarget:
-    name = "toy"
-    capabilities = frozenset({"batch"})
-    settings_type = ToySettings
-    bring_up_rank = 0
-    def probe_requirements(self, settings):
-        return [Requirement(name="toy box", found=not settings.lacks, detail="looked under the bed", fix="buy one")]
-    def prepare(self, model, context): pass
-    def deploy(self, model, context):
-        if context.settings.breaks:
-            from seatrial.errors import DeploymentError
-            raise DeploymentError("the toy broke", fix="glue it")
-        return ToyDeployment(model, context)
-
-registry.add(registry.TARGETS_GROUP, "toy", lambda: ToyTarget)
-"""
-
-
-def run_pytest(
-    directory: Path, *arguments: str, environ: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", *arguments]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state"), **(environ or {})}
-    return subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=170)
-
-
-def read_run(directory: Path) -> Any:
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    return decode_run(path.read_bytes())
-
-
-def write_toy(directory: Path) -> None:
-    text = TOY.replace("context.settings_env", "dict(__import__('os').environ)")
-    (directory / "toy_plugin.py").write_text(text)
-    (directory / "test_mine.py").write_text(ASK)
 
 
 def test_unused_it_loads_nothing_heavy(tmp_path: Path) -> None:
@@ -329,50 +220,13 @@ def test_what_a_target_lacks(
     write_toy(tmp_path)
     lacks = ["-p", "toy_plugin", "--seatrial-set", "targets.toy.lacks=true"]
 
-    done = run_pytest(tmp_path, *lacks, "--target", targets, "--pyargs", "seatrial_suites", environ=environ)
+    done = run_pytest(tmp_path, *lacks, "--target", targets, "--pyargs", "seatrial_suites", **environ)
 
     assert done.returncode == returncode, done.stdout + done.stderr
     run = read_run(tmp_path)
     assert run.verdict == verdict
     assert run.targets["toy"].not_run[0].fix == "buy one"
     assert "toy not run: toy box: looked under the bed. To get it: buy one" in done.stdout
-
-
-def test_a_deployment_that_fails_is_an_error_with_its_fix(tmp_path: Path) -> None:
-    write_toy(tmp_path)
-    breaks = ["-p", "toy_plugin", "--seatrial-set", "targets.toy.breaks=true"]
-
-    done = run_pytest(tmp_path, *breaks, "--target", "toy,inprocess", "--pyargs", "seatrial_suites")
-
-    run = read_run(tmp_path)
-    assert done.returncode == 1
-    assert (run.verdict, run.exit_code) == ("error", 6)
-    assert run.targets["toy"].errors[0].message == "the toy broke\nFix: glue it"
-    (same,) = (check for check in run.targets["inprocess"].checks if check.id == "R02")
-    assert same.status == "not-run"
-    assert "fewer than two targets answered" in same.message
-    assert run.targets["inprocess"].status == "partial"
-
-
-def test_a_wrong_answer_is_a_failure_with_the_evidence(tmp_path: Path) -> None:
-    """Red on purpose: the golden answer of one case is changed under the deployment's hands."""
-    (tmp_path / "conftest.py").write_text(
-        "import pytest\n"
-        "@pytest.fixture(scope='session')\n"
-        "def seatrial_model(seatrial_models):\n"
-        "    model = seatrial_models[0]\n"
-        "    model.cases[3].outputs['answer'][...] += 1\n"
-        "    return model\n"
-    )
-    (tmp_path / "test_again.py").write_text("from seatrial_suites.conformance.test_correctness import *\n")
-
-    done = run_pytest(tmp_path, "--target", "inprocess", "test_again.py", "-k", "golden")
-
-    run = read_run(tmp_path)
-    assert (done.returncode, run.verdict, run.exit_code) == (1, "fail", 1)
-    (check,) = run.targets["inprocess"].checks
-    assert (check.id, check.status, check.facts["right"]) == ("R01", "fail", run.model.cases - 1)
-    assert "case-004: output answer: 1 of 1 elements wrong" in check.message
 
 
 @pytest.mark.parametrize(
@@ -425,36 +279,6 @@ def test_no_way_of_distributing_asks_what_was_taken_down(tmp_path: Path, dist: s
     assert [len(result.deployments) for result in run.targets.values()] == [1, 1]
 
 
-def test_an_interrupted_session_is_no_pass(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(
-        ASK + "\ndef test_second(seatrial_deployment):\n    raise KeyboardInterrupt\n"
-    )
-
-    done = run_pytest(tmp_path, "--target", "inprocess")
-
-    run = read_run(tmp_path)
-    assert done.returncode == 2
-    assert (run.verdict, run.exit_code) == ("error", 6)
-    assert "it was interrupted, so not everything was asked" in run.causes
-
-
-def test_a_worker_that_dies_is_no_pass(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(
-        ASK
-        + "\ndef test_second(seatrial_deployment):\n    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-
-    done = run_pytest(tmp_path, "-n", "1", "--max-worker-restart", "0", "--target", "inprocess")
-
-    run = read_run(tmp_path)
-    assert done.returncode == 1
-    assert (run.verdict, run.exit_code) == ("error", 6)
-    assert (
-        "the worker crashed while it ran test_mine.py::test_second[inprocess]"
-        in run.targets["inprocess"].errors[0].message
-    )
-
-
 def test_a_test_of_the_model_alone_counts_and_numpy_figures_are_kept(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
         "import numpy as np\n"
@@ -467,73 +291,3 @@ def test_a_test_of_the_model_alone_counts_and_numpy_figures_are_kept(tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr
     (check,) = read_run(tmp_path).targets["inprocess"].checks
     assert check.facts == {"n": 3, "m": 0.5, "a": [1, 2]}
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        ("KeyError('memory')", "KeyError: 'memory'"),
-        ("__import__('seatrial.errors').errors.InfrastructureError('no engine')", "no engine"),
-    ],
-    ids=["a bug", "nobody to ask"],
-)
-def test_a_target_that_breaks_as_it_goes_is_taken_down_and_told(tmp_path: Path, error: str, told: str) -> None:
-    write_toy(tmp_path)
-    text = (tmp_path / "toy_plugin.py").read_text()
-    (tmp_path / "toy_plugin.py").write_text(text.replace("return Usage()", f"raise {error}"))
-
-    done = run_pytest(tmp_path, "-p", "toy_plugin", "--target", "toy")
-
-    run = read_run(tmp_path)
-    assert done.returncode == 1
-    assert (run.verdict, run.leftovers) == ("error", ())
-    assert f"its facts cannot be read: {told}" in run.targets["toy"].errors[0].message
-
-
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
-def test_what_cannot_be_written_down_is_not_asked(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    write_toy(tmp_path)
-    (tmp_path / "test_mine.py").write_text(UNWRITABLE)
-
-    done = run_pytest(tmp_path, "-p", "toy_plugin", "--target", "toy,inprocess", *workers)
-
-    assert done.returncode == 3, done.stdout + done.stderr
-    assert "records.jsonl cannot be written" in done.stdout
-    assert "nothing more is asked" in done.stdout
-    # A worker may have been given more of a target's tests already when its first one ends, and none of the next target's.
-    assert int(re.search(r"\b(\d+) passed", done.stdout)[1]) in (range(1, 5) if workers else [1])  # type: ignore[index]
-
-
-def test_killed_it_keeps_its_records_and_leaves_no_process(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(
-        ASK
-        + "\ndef test_never_ends(seatrial_deployment):\n    import time\n    print('here', flush=True)\n    time.sleep(60)\n"
-    )
-    argv = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "--target", "inprocess"]
-    env = {**os.environ, "SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(tmp_path / "state")}
-    with subprocess.Popen(argv, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        while "here" not in (line := parent.stdout.readline()):
-            assert line, "it ended before the second test"
-        (directory,) = (tmp_path / "seatrial-results").iterdir()
-        assert _list_marked(directory.name)
-        parent.send_signal(signal.SIGKILL)
-
-    deadline_s = time.monotonic() + 15.0
-    while _list_marked(directory.name):
-        assert time.monotonic() < deadline_s, "processes of the trial outlived it"
-        time.sleep(0.1)
-    kinds = {json.loads(line)["kind"] for line in (directory / "records.jsonl").read_text().splitlines()}
-    assert "phase" in kinds, "what it had recorded is lost"
-
-
-def _list_marked(run_id: str) -> list[int]:
-    """Pids of the processes that carry the trial's marker."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and f"SEATRIAL_TRIAL={run_id}".encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found

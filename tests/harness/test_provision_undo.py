@@ -9,35 +9,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioning import ScriptedRunner
 from seatrial.provision import ProvisionError, Record, daemon, debootstrap, network, undo
 from seatrial.provision.command import Completed, SystemRunner
 from seatrial.provision.context import Context
 from seatrial.provision.engine import SOCKET_CONFIG, WRAPPER_PATH
 
 INSTALLED = "dpkg-query -W"
-
-
-@dataclass
-class ScriptedRunner:
-    """Runs nothing: answers by the beginning of the command, and remembers what was asked."""
-
-    answers: dict[str, Callable[[Sequence[str]], Completed] | str] = field(default_factory=dict)
-    seen: list[str] = field(default_factory=list)
-
-    def run(
-        self, argv: Sequence[str], *, as_root: bool = False, stdin: str | None = None, timeout_s: float = 0.0
-    ) -> Completed:
-        line = " ".join(argv)
-        self.seen.append(line)
-        answer = next((answer for start, answer in self.answers.items() if line.startswith(start)), "")
-        return Completed(argv=tuple(argv), returncode=0, output=answer) if isinstance(answer, str) else answer(argv)
 
 
 @pytest.fixture(autouse=True)

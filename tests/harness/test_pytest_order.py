@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-from seatrial.records import RunResult, decode_run
+from pytest_sessions import read_run, run_pytest
 
 TEST = "def test_mine(seatrial_target):\n    assert seatrial_target\n"
 
 
-def run_pytest(directory: Path, *arguments: str) -> str:
+def ask(directory: Path, *arguments: str) -> str:
     (directory / "test_mine.py").write_text(TEST)
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", *arguments]
-    done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=170, check=False)
+    done = run_pytest(directory, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def collect(directory: Path, *arguments: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"test_mine\[(.+)\]", run_pytest(directory, "--collect-only", "-q", *arguments)))
-
-
-def read_run(directory: Path) -> RunResult:
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    return decode_run(path.read_bytes())
+    return tuple(re.findall(r"test_mine\[(.+)\]", ask(directory, "--collect-only", "-q", *arguments)))
 
 
 def test_targets_are_asked_in_another_order_each_time(tmp_path: Path) -> None:
@@ -48,7 +37,7 @@ def test_a_seed_has_an_order_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_order_is_in_the_result(tmp_path: Path) -> None:
-    said = run_pytest(tmp_path, "-v", "--target", "inprocess,local,gradio,mlflow")
+    said = ask(tmp_path, "-v", "--target", "inprocess,local,gradio,mlflow")
 
     run = read_run(tmp_path)
     assert run.order == tuple(re.findall(r"test_mine\[(.+)\] PASSED", said))
@@ -56,6 +45,6 @@ def test_the_order_is_in_the_result(tmp_path: Path) -> None:
 
 
 def test_all_workers_have_one_order(tmp_path: Path) -> None:
-    run_pytest(tmp_path, "-n", "3", "--target", "all")
+    ask(tmp_path, "-n", "3", "--target", "all")
 
     assert set(read_run(tmp_path).order) == set(read_run(tmp_path).targets)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from seatrial.records import CheckRecord, decode_run
+from pytest_sessions import read_run, run_pytest
+from seatrial.records import CheckRecord
 from seatrial_fixtures.wrong.catalogue import load_families
 
 MODELS = {"protocol-v2": "every_datatype:model"}
@@ -58,21 +56,10 @@ def assert_trips(ask_specimen: AskSpecimen) -> Callable[[str], None]:
 
 
 def run_suite(directory: Path, names: list[str], model: str) -> dict[str, dict[str, CheckRecord]]:
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_servers"]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": model, "SEATRIAL_STATE_DIR": str(directory / "state")}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), env.get("PYTHONPATH", "")]))
     chosen = ["--target", ",".join(names), "--seatrial-profile", "standard", "--seatrial-suite", "conformance"]
-    done = subprocess.run(
-        [*argv, "--pyargs", "seatrial_suites", *chosen],
-        cwd=directory,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    wrong = ["-p", "wrong_servers", "--pyargs", "seatrial_suites"]
+    done = run_pytest(directory, *wrong, *chosen, paths=[Path(__file__).parent], model=model, timeout_s=400)
     assert done.returncode in {0, 1}, done.stdout + done.stderr
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    run = decode_run(path.read_bytes())
+    run = read_run(directory)
     assert run.leftovers == ()
     return {name: {check.id: check for check in result.checks} for name, result in run.targets.items()}

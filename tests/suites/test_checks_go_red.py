@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from seatrial.records import CheckRecord, decode_run
+from pytest_sessions import read_run, run_pytest
+from seatrial.records import CheckRecord
 
+HERE = Path(__file__).parent
 QUIET = {"pass", "unsupported"}
 WRONG = {
     "off-by-one": ("R01", "case-004: output answer: 1 of 1 elements wrong"),
@@ -62,31 +60,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Check
     """One trial over all specimens: the checks of each, by id."""
     directory = tmp_path_factory.mktemp("specimens")
     names = ",".join([*RIGHT, *CLAIMED, *WRONG])
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_targets"]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state")}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), env.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        [
-            *argv,
-            "--pyargs",
-            "seatrial_suites",
-            "--target",
-            names,
-            "--seatrial-profile",
-            "standard",
-            "--seatrial-suite",
-            "conformance",
-        ],
-        cwd=directory,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    chosen = ["--target", names, "--seatrial-profile", "standard", "--seatrial-suite", "conformance"]
+    wrong = ["-p", "wrong_targets", "--pyargs", "seatrial_suites"]
+    done = run_pytest(directory, *wrong, *chosen, paths=[HERE], timeout_s=400)
     assert done.returncode == 1, done.stdout + done.stderr
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    run: Any = decode_run(path.read_bytes())
+    run = read_run(directory)
     assert run.leftovers == ()
     return {name: {check.id: check for check in result.checks} for name, result in run.targets.items()}
 
@@ -122,29 +100,13 @@ def test_answers_that_are_right_by_their_tolerance_and_not_the_same_are_red(
     tmp_path: Path, workers: tuple[str, ...]
 ) -> None:
     """Each is nearer to its golden answer than the tolerance, on another side: only who compares the targets sees it."""
-    argv = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:randomly",
-        "-p",
-        "wrong_targets",
-        *workers,
-    ]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "digits", "SEATRIAL_STATE_DIR": str(tmp_path / "state")}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), env.get("PYTHONPATH", "")]))
     targets = "leans-up,leans-nowhere,leans-down"
     asked = ["--pyargs", "seatrial_suites.conformance.test_correctness", "--target", targets]
 
-    done = subprocess.run([*argv, *asked], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=400)
+    done = run_pytest(tmp_path, "-p", "wrong_targets", *workers, *asked, paths=[HERE], model="digits", timeout_s=400)
 
     assert done.returncode == 1, done.stdout + done.stderr
-    (path,) = (tmp_path / "seatrial-results").glob("*/run.json")
-    run = decode_run(path.read_bytes())
+    run = read_run(tmp_path)
     checks = {name: {check.id: check for check in result.checks} for name, result in run.targets.items()}
     assert {name: each["R01"].status for name, each in checks.items()} == dict.fromkeys(targets.split(","), "pass")
     found = {name: each["R02"] for name, each in checks.items()}

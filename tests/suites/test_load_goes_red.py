@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from seatrial.records import TargetResult, decode_run
+from pytest_sessions import read_run, run_pytest
+from seatrial.records import TargetResult
 
 WRONG = ("slips", "mixes-up", "caches")
 SLOW = "slow"
@@ -22,23 +19,12 @@ def measure(
     directory: Path, names: tuple[str, ...], profile: str = "standard", *options: str, **environ: str
 ) -> dict[str, TargetResult]:
     """One trial that puts load on specimens; at least one of them is wrong."""
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "wrong_targets"]
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(directory / "state"), **environ}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), env.get("PYTHONPATH", "")]))
     chosen = ["--target", ",".join(names), "--seatrial-profile", profile, "--seatrial-suite", "benchmark", *options]
-    done = subprocess.run(
-        [*argv, "--pyargs", "seatrial_suites", *chosen],
-        cwd=directory,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    wrong = ["-p", "wrong_targets", "--pyargs", "seatrial_suites"]
+    done = run_pytest(directory, *wrong, *chosen, paths=[Path(__file__).parent], timeout_s=300, **environ)
     # 5: all that was asked was skipped, as what is no measurement is.
     assert done.returncode in {0, 1, 5}, done.stdout + done.stderr
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    run: Any = decode_run(path.read_bytes())
+    run = read_run(directory)
     assert run.leftovers == ()
     assert (run.calibration is not None) == (profile != "smoke" and "SEATRIAL_CALIBRATE" not in environ)
     if run.calibration is not None:

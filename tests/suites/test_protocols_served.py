@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -11,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.records import decode_run
+from pytest_sessions import read_run, run_pytest, run_seatrial
 from seatrial_fixtures.processes import answers_http
 
+HERE = Path(__file__).parent
 V2 = {f"C08{letter}" for letter in "abcdefg"}
 CONTAINER = {"C06a", "C06b", "C06c", "C10"}
 GRADIO = {"C14", "C15", "C16", "C17", "X03b"}
@@ -22,28 +22,16 @@ ALL = V2 | CONTAINER | GRADIO | {"C11", "C12", "C13"}
 KNOWN = {"C04", "C07", "C17"}
 
 
-def run_seatrial(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_STATE_DIR": str(directory / "state")}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), env.get("PYTHONPATH", "")]))
-    argv = [sys.executable, *arguments]
-    return subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=170)
-
-
 def ask(
     directory: Path, target: str, *settings: str, model: str, which: str = "protocol or security"
 ) -> dict[str, str]:
     """The statuses of the checks of protocols, by id."""
     sets = [word for each in settings for word in ("--seatrial-set", each)]
     chosen = ["--target", target, "--seatrial-model", model, "--seatrial-profile", "standard", *sets]
-    done = run_seatrial(
-        directory,
-        *["-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "--pyargs", "seatrial_suites"],
-        *[*chosen, "-k", which, "--seatrial-suite", "conformance"],
-    )
+    which_of = ["-k", which, "--seatrial-suite", "conformance"]
+    done = run_pytest(directory, "--pyargs", "seatrial_suites", *chosen, *which_of, paths=[HERE], model="")
     assert done.returncode in {0, 1}, done.stdout + done.stderr
-    (path,) = (directory / "seatrial-results").glob("*/run.json")
-    return {each.id: each.status for each in decode_run(path.read_bytes()).targets[target].checks}
+    return {each.id: each.status for each in read_run(directory).targets[target].checks}
 
 
 def assert_held(statuses: dict[str, str], asked: set[str], known: set[str] = frozenset()) -> None:
@@ -57,7 +45,7 @@ def assert_held(statuses: dict[str, str], asked: set[str], known: set[str] = fro
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a reference server with a model of every datatype."""
     directory = tmp_path_factory.mktemp("server")
-    built = run_seatrial(directory, "-m", "seatrial", "build", "every_datatype:model", str(directory / "model"))
+    built = run_seatrial(directory, "build", "every_datatype:model", str(directory / "model"), paths=[HERE])
     assert built.returncode == 0, built.stderr
     (model,) = (path.parent for path in sorted(directory.rglob("model.json"))[:1])
     port_file = directory / "port"

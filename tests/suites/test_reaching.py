@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from seatrial.records import decode_run
+from pytest_sessions import read_run, run_pytest
 
 # Nobody has this address (RFC 5737), so nothing that went there would come back, let alone at once.
 ELSEWHERE = """
@@ -26,35 +23,19 @@ GUARDED = {"B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "R04a", "R05"
 
 def test_another_machine_is_sent_nothing_malformed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
-    env = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("SEATRIAL_")}
-    env |= {"SEATRIAL_MODEL": "nonce", "SEATRIAL_STATE_DIR": str(tmp_path / "state"), "SEATRIAL_PROFILE": "standard"}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tmp_path), env.get("PYTHONPATH", "")]))
     modules = ("input", "json", "schema", "size", "raw_http", "strain", "drawn", "security")
     names = [f"seatrial_suites.conformance.test_{each}" for each in modules]
-    argv = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "elsewhere",
-        "--target",
-        "local",
-        "--pyargs",
-    ]
+    asked = ["--pyargs", *names, "-k", "not drawn_values and not credentials"]
 
-    done = subprocess.run(
-        [*argv, *names, "-k", "not drawn_values and not credentials"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=100,
+    done = run_pytest(
+        tmp_path,
+        *["-p", "elsewhere", "--target", "local", *asked],
+        paths=[tmp_path],
+        timeout_s=100,
+        SEATRIAL_PROFILE="standard",
     )
 
-    (path,) = (tmp_path / "seatrial-results").glob("*/run.json")
-    found = {check.id: check for check in decode_run(path.read_bytes()).targets["local"].checks}
+    found = {check.id: check for check in read_run(tmp_path).targets["local"].checks}
     assert {name for name, check in found.items() if check.status == "not-run"} == GUARDED, done.stdout + done.stderr
     for name in GUARDED:
         assert "192.0.2.1 is not this machine" in found[name].message
