@@ -60,6 +60,7 @@ def measure_load(
 
     Raises:
         UnconnectedError: no connection could be made to begin with.
+        ExhaustedClientError: the client has too few descriptors or ports for them.
         HarnessError: the pacer broke.
         UsageError: the questions' endpoint may not be loaded.
     """

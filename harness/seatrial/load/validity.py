@@ -22,7 +22,7 @@ from seatrial.load.saturation import find_saturation, slows_down
 CLOCK_STEP_NS: Final = 1_000_000
 _MORE = {
     "connections": "allow more connections, or lower the rate: the server held every one that the client may open",
-    "descriptors": "raise the limit of open files (ulimit -n), or lower the rate",
+    "descriptors": "raise the limit of open files (ulimit -n), or lower the rate, or the number of users",
     "ports": "widen net.ipv4.ip_local_port_range, or keep connections instead of --reconnect",
 }
 
