@@ -96,6 +96,7 @@ def measure_load(
         seed=schedule.seed if schedule else 0,
         requested=requested,
         scheduled=schedule.rate if schedule else None,
+        cut=schedule.cut if schedule else "",
         machine=machine.use,
         checked=checked,
         warm_up=conductor.warm_up,

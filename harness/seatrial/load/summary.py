@@ -27,6 +27,8 @@ def render_capacity(capacity: Capacity, url: str) -> str:
 
 def list_remarks(result: LoadResult) -> Iterator[str]:
     """Return what a reader of the figures should know that makes them no less valid."""
+    if result.cut:
+        yield result.cut
     if result.window_stationary is False:
         yield f"response times were not level over the window: {result.window_course}"
     doubled = result.client.get("doubled", 0.0)

@@ -118,6 +118,8 @@ class Master:
                 # Those of now are whom Locust's dispatcher gives users: who comes during the wait has none.
                 workers = self._list_workers()
                 split_order(order, len(workers))
+                if order.cut and self._files is None:
+                    _log.warning("seatrial: %s", order.cut)
                 # What it is when the wait is broken off.
                 self._environment.process_exit_code = INTERRUPTED
                 stack.enter_context(self._keep_machine())
