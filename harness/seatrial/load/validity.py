@@ -58,10 +58,11 @@ def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> 
         # Requests that were due waited for the server: it held every connection, and fell behind.
         yield from _find_missing_sends(run)
     elif done.exhausted:
+        # Locust's own users do not count them.
+        opened = f" ({done.connections_opened} connections were opened)" if done.connections_opened else ""
         yield Reason(
             code=f"{done.exhausted}-exhausted",
-            message=f"the client ran out of {done.exhausted} ({done.connections_opened} connections were opened), "
-            "so that requests that were due waited for it",
+            message=f"the client ran out of {done.exhausted}{opened}, so that requests that were due waited for it",
             fix=_MORE.get(done.exhausted, "lower the rate"),
         )
     else:

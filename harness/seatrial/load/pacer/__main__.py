@@ -29,10 +29,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from seatrial.load.descriptors import allow_descriptors
 from seatrial.load.pacer.closed_loop import ClosedLoop
 from seatrial.load.pacer.connection import SECOND_NS
 from seatrial.load.pacer.open_loop import OpenLoop
-from seatrial.load.pacer.opening import OpeningError, allow_descriptors, count_descriptors, describe_failure
+from seatrial.load.pacer.opening import OpeningError, count_descriptors, describe_failure
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import SCHEDULE_FILE, TOLD, WARM_UP_FILE, Done, Event, Failed, Plan, Progress, Ready
 from seatrial.load.priority import come_first

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
+from seatrial.load.descriptors import EXHAUSTED
 from seatrial.load.pacer.call_connection import CallConnection
 from seatrial.load.pacer.cases import Cases
 from seatrial.load.pacer.connection import SECOND_NS, Connection, now_ns
@@ -26,8 +26,6 @@ TICK_S = 0.1
 SOON_NS = 50_000_000
 """From an order to the beginning of the window at least: a sleeping schedule is looked at each 20 ms."""
 CONNECT_TIMEOUT_S = 10.0
-EXHAUSTED = {errno.EMFILE: "descriptors", errno.ENFILE: "descriptors", errno.EADDRNOTAVAIL: "ports"}
-"""What the client has run out of where it is told so: never the server's doing."""
 
 
 class Engine(ABC):

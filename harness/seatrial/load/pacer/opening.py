@@ -7,13 +7,12 @@ import resource
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
+from seatrial.load.descriptors import EXHAUSTED, OTHER_DESCRIPTORS
 from seatrial.load.pacer.connection import Connection
-from seatrial.load.pacer.engine import EXHAUSTED
 from seatrial.load.plan import Failed, Plan
 
 SIDE_BY_SIDE: Final = 16
 """A server that shakes hands with one at a time has half a second for each before the last of them takes too long."""
-_OTHER_DESCRIPTORS: Final = 64
 
 
 class OpeningError(Exception):
@@ -58,15 +57,7 @@ async def open_side_by_side(
 
 def count_descriptors(plan: Plan) -> int:
     """Return how many files the pacer of a plan may have open at a time."""
-    return max(plan.users, plan.max_connections) + _OTHER_DESCRIPTORS
-
-
-def allow_descriptors(count: int) -> None:
-    """Let this process have so many files open, as far as it may: what it has is often 1,024, fewer than a plan's connections."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(plan.users, plan.max_connections) + OTHER_DESCRIPTORS
 
 
 def describe_failure(plan: Plan, error: OpeningError) -> Failed:
