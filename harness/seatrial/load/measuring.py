@@ -66,7 +66,8 @@ def measure_load(
     """
     conduct = conduct or Conduct()
     plan = allow_warm_up(plan, conduct.warm_up)
-    asked = plan if questions is None else questions.fill(plan)
+    # Answers that are held against nothing are not kept: of a server whose answers all differ they would be many.
+    asked = msgspec.structs.replace(plan, keeps_answers=False) if questions is None else questions.fill(plan)
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     offsets, warm_up = (None, None) if schedule is None else (schedule.offsets_ns, space_warm_up(schedule, plan))
     samples_path = directory / SAMPLES_FILE

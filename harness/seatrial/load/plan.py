@@ -67,7 +67,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     )
     reconnect: Annotated[bool, Meta(description="a connection carries one request only")] = False
     max_body_bytes: Annotated[int, Meta(description="a larger response is malformed")] = 64 << 20
-    keep_bodies_bytes: Annotated[int, Meta(description="distinct bodies kept for checking, in all")] = 1 << 30
+    keeps_answers: Annotated[bool, Meta(description="answers are told apart, and those that differ kept")] = True
+    keep_bodies_bytes: Annotated[int, Meta(description="of the file of answers that differ")] = 1 << 30
     max_failures: Annotated[int, Meta(description="stop early after so many failures in a row; 0 never")] = 0
 
     @property
@@ -171,12 +172,14 @@ Event = Ready | Progress | Done | Failed
 
 
 class DistinctAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A response that differs from all before in case, status or body."""
+    """A response that differs in case, status or body from all before, or from as many as are known again."""
 
     index: int
     case: int
     status: int
     sha256: str
     size_bytes: int
-    body: Annotated[bytes | None, Meta(description="None when keep_bodies_bytes was used up")]
+    body: Annotated[
+        bytes | None, Meta(description="None when keep_bodies_bytes was used up: it stands for all such of its kind")
+    ]
     content_type: str = ""

@@ -70,7 +70,7 @@ async def serve(directory: Path, uvloop_version: str) -> None:
     try:
         plan = msgspec.json.decode(line, type=Plan)
         allow_descriptors(count_descriptors(plan))
-        recorder = Recorder(directory, keep_bodies_bytes=plan.keep_bodies_bytes)
+        recorder = Recorder(directory, keep_bodies_bytes=plan.keep_bodies_bytes, keeps_answers=plan.keeps_answers)
         engine = make_engine(plan, recorder, directory)
     except (msgspec.DecodeError, OSError, ValueError) as error:
         tell(Failed(message=f"the pacer cannot read its plan: {error}"))
