@@ -25,7 +25,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
         typer.Option(
             metavar="LAW",
             help="Open loop: poisson, as without it, constant, gamma:SHAPE; or, instead of --rate, ramp:FROM-TO, "
-            "steps:RATExSECONDS,…, trace:FILE.",
+            "steps:RATExSECONDS,…, trace:FILE of times, in seconds from the window's beginning, one a line.",
         ),
     ] = None,
     users: Annotated[
@@ -100,9 +100,12 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     seatrial load http://127.0.0.1:8080/ --rate 200 --duration 30 --json load.json
     seatrial load http://127.0.0.1:8080/predict --body @question.json --rate 50 --arrivals constant
     seatrial load http://127.0.0.1:8080/ --users 32
+    seatrial load http://127.0.0.1:8080/ --arrivals trace:times.csv --duration 60
     seatrial load http://127.0.0.1:8080/ --rate 100 --objective 'p99 <= 50 ms and errors < 0.1 %'
     seatrial load http://127.0.0.1:8080/ --find-rate --objective 'p99 <= 50 ms'
     seatrial load https://127.0.0.1:8443/ --rate 50 --ca-file authority.pem
+
+    A trace or steps longer than --duration are cut there, which the result says; the last of shorter steps goes on.
 
     The window begins when response times are level, after five seconds at the earliest: --warm-up 0 begins at once.
 

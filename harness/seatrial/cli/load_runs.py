@@ -163,6 +163,8 @@ def _ask_once(order: LoadOrder, plan: Plan) -> Plan:
     order.display.say(
         f"{order.url} answers with status {answer.status}, {answer.body_bytes} bytes, in {answer.took_s * 1e3:.0f} ms{note}"
     )
+    if schedule is not None and schedule.cut:
+        order.display.say(schedule.cut)
     if schedule is None or plan.reconnect:
         return plan
     # The first answer is a slow one as a rule, and what is missing is opened as it is needed.

@@ -49,6 +49,7 @@ def analyse(
     seed: int = 0,
     requested: float | None = None,
     scheduled: float | None = None,
+    cut: str = "",
     machine: MachineUse | None = None,
     checked: Checked | None = None,
     warm_up: WarmUpVerdict | None = None,
@@ -63,6 +64,7 @@ def analyse(
         seed: of the schedule.
         requested: requests a second that were asked for.
         scheduled: requests a second of the schedule that was drawn.
+        cut: what of the law the window left out.
         machine: what the machine did meanwhile.
         checked: what came of comparing answers with golden ones; None when they were not.
         warm_up: what was found of response times before the window; None when its length was given.
@@ -83,6 +85,7 @@ def analyse(
         valid=not flaws,
         saturated=bool(saturation),
         reasons=flaws + saturation,
+        cut=cut,
         requests=sum(outcomes.values()),
         errors=sum(outcomes.get(outcome, 0) for outcome in ERRORS),
         wrong=outcomes.get(Outcome.WRONG, 0),

@@ -16,7 +16,7 @@ from typing import Self
 import msgspec
 import numpy as np
 
-from seatrial.errors import HarnessError, SeatrialError
+from seatrial.errors import ExitCode, HarnessError, SeatrialError
 from seatrial.load.arrivals import SECOND_NS, Offsets
 from seatrial.load.child import pick_environ, read_line, write_line
 from seatrial.load.plan import (
@@ -35,6 +35,7 @@ from seatrial.load.plan import (
 from seatrial.load.samples import Samples, read_samples
 
 READY_TIMEOUT_S = 60.0
+"""Besides what its connections may take: it starts, and reads its plan."""
 SLACK_S = 30.0
 LEAD_S = 0.1
 """Between `go` and the first send: the order must have arrived by then."""
@@ -42,6 +43,12 @@ LEAD_S = 0.1
 
 class UnconnectedError(SeatrialError):
     """The pacer got no connection to begin with."""
+
+
+class ExhaustedClientError(SeatrialError):
+    """The client ran out of descriptors or ports before it had the connections to begin with."""
+
+    exit_code = ExitCode.MEASUREMENT_INVALID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +111,15 @@ class Pacer:
         """Hand over the plan, and return when connections are open.
 
         Raises:
-            UnconnectedError: there is none to be had.
+            UnconnectedError: there is none to be had, or too few.
+            ExhaustedClientError: the client has too few descriptors or ports for them.
             HarnessError: the pacer broke.
         """
         self._order(msgspec.json.encode(self._plan))
-        event = self._read(READY_TIMEOUT_S)
+        event = self._read(READY_TIMEOUT_S + self._plan.opening_timeout_s)
         if isinstance(event, Failed):
+            if event.exhausted:
+                raise ExhaustedClientError(event.message, fix=event.fix)
             raise UnconnectedError(event.message, fix=event.fix)
         if not isinstance(event, Ready):
             raise self._broke(f"it said {event!r} before it was ready")
@@ -188,6 +198,7 @@ def run_pacer(
 
     Raises:
         UnconnectedError: no connection could be made to begin with.
+        ExhaustedClientError: the client has too few descriptors or ports for them.
         HarnessError: the pacer broke.
     """
     with Pacer(plan, offsets_ns, directory) as pacer:

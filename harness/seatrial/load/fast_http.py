@@ -16,6 +16,7 @@ import msgspec
 
 from seatrial.errors import HarnessError, UsageError
 from seatrial.load.analysis import analyse
+from seatrial.load.arrivals import SECOND_NS
 from seatrial.load.child import read_line, write_line
 from seatrial.load.driver import READY_TIMEOUT_S, SLACK_S, PacerRun
 from seatrial.load.live import LiveFigures, Snapshot
@@ -60,7 +61,7 @@ def run_fast_http(
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     log = directory / "locust.log"
     with _start(directory, kind, log) as popen, MachineGauge(popen.pid) as machine:
-        events = _follow(popen, plan, on_progress)
+        events = _follow(popen, plan, machine, on_progress)
     ready = next((event for event in events if isinstance(event, Ready)), None)
     done = next((event for event in events if isinstance(event, Done)), None)
     if ready is None or done is None:
@@ -93,8 +94,13 @@ def _start(directory: Path, kind: str, log: Path) -> Iterator[subprocess.Popen[b
             popen.kill()
 
 
-def _follow(popen: subprocess.Popen[bytes], plan: Plan, on_progress: Callable[[Snapshot], None]) -> Sequence[Event]:
-    """Hand over the plan, and return what is told but progress, until the end of it. At Ctrl-C they are told to stop."""
+def _follow(
+    popen: subprocess.Popen[bytes], plan: Plan, machine: MachineGauge, on_progress: Callable[[Snapshot], None]
+) -> Sequence[Event]:
+    """Hand over the plan, and return what is told but progress, until the end of it. At Ctrl-C they are told to stop.
+
+    The gauge is told when the window begins: to start, and to load Locust, keeps a CPU busy that measures nothing yet.
+    """
     live, events, is_stopping = LiveFigures(plan), list[Event](), False
     whole_s = READY_TIMEOUT_S + plan.warm_up_s + plan.duration_s + plan.drain_s + plan.timeout_s + SLACK_S
     deadline_s = time.monotonic() + whole_s
@@ -109,6 +115,8 @@ def _follow(popen: subprocess.Popen[bytes], plan: Plan, on_progress: Callable[[S
                 on_progress(live.add(event, []))
             else:
                 events.append(event)
+            if isinstance(event, Ready):
+                machine.begin_ns = time.monotonic_ns() + int(plan.warm_up_s * SECOND_NS)
         except KeyboardInterrupt:
             if not events:
                 raise

@@ -91,17 +91,26 @@ def read_body(given: str) -> bytes:
     """Return the body that an option means, text or @FILE. Raises UsageError."""
     if not given.startswith("@"):
         return given.encode()
-    path = Path(given[1:])
+    check_file("the body's file", given[1:], MAX_BODY_BYTES)
+    try:
+        return Path(given[1:]).read_bytes()
+    except OSError as error:
+        raise UsageError(f"the body's file {given[1:]!r} cannot be read: {error.strerror}") from error
+
+
+def check_file(what: str, name: str, most_bytes: int) -> None:
+    """Raise UsageError for what is no file, as a pipe that nobody writes to, or one of more bytes than may be read."""
+    path = Path(name)
     try:
         if not path.is_file():
             why = "it is no file" if path.exists() else "it is not there"
-            raise UsageError(f"the body's file {given[1:]!r} cannot be read: {why}")
-        if path.stat().st_size > MAX_BODY_BYTES:
-            raise UsageError(f"the body's file {given[1:]!r} is over {MAX_BODY_BYTES >> 20} MB long")
-        return path.read_bytes()
+            raise UsageError(f"{what} {name!r} cannot be read: {why}")
+        size_bytes = path.stat().st_size
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"the body's file {given[1:]!r} cannot be read: {why}") from error
+        raise UsageError(f"{what} {name!r} cannot be read: {why}") from error
+    if size_bytes > most_bytes:
+        raise UsageError(f"{what} {name!r} is over {most_bytes >> 20} MB long")
 
 
 def check_writable(file: str) -> None:

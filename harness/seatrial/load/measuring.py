@@ -60,12 +60,14 @@ def measure_load(
 
     Raises:
         UnconnectedError: no connection could be made to begin with.
+        ExhaustedClientError: the client has too few descriptors or ports for them.
         HarnessError: the pacer broke.
         UsageError: the questions' endpoint may not be loaded.
     """
     conduct = conduct or Conduct()
     plan = allow_warm_up(plan, conduct.warm_up)
-    asked = plan if questions is None else questions.fill(plan)
+    # Answers that are held against nothing are not kept: of a server whose answers all differ they would be many.
+    asked = msgspec.structs.replace(plan, keeps_answers=False) if questions is None else questions.fill(plan)
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     offsets, warm_up = (None, None) if schedule is None else (schedule.offsets_ns, space_warm_up(schedule, plan))
     samples_path = directory / SAMPLES_FILE
@@ -95,6 +97,7 @@ def measure_load(
         seed=schedule.seed if schedule else 0,
         requested=requested,
         scheduled=schedule.rate if schedule else None,
+        cut=schedule.cut if schedule else "",
         machine=machine.use,
         checked=checked,
         warm_up=conductor.warm_up,

@@ -21,6 +21,11 @@ TOLD: Final = "told to stop"
 """`Done.stopped` of one that was told to."""
 
 
+OPENING_S: Final = 50.0
+OPENING_EACH_S: Final = 0.02
+"""More than a TLS handshake takes of one server's CPU."""
+
+
 class Destination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where requests go."""
 
@@ -62,8 +67,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     )
     reconnect: Annotated[bool, Meta(description="a connection carries one request only")] = False
     max_body_bytes: Annotated[int, Meta(description="a larger response is malformed")] = 64 << 20
-    keep_bodies_bytes: Annotated[int, Meta(description="distinct bodies kept for checking, in all")] = 1 << 30
+    keeps_answers: Annotated[bool, Meta(description="answers are told apart, and those that differ kept")] = True
+    keep_bodies_bytes: Annotated[int, Meta(description="of the file of answers that differ")] = 1 << 30
     max_failures: Annotated[int, Meta(description="stop early after so many failures in a row; 0 never")] = 0
+
+    @property
+    def first_connections(self) -> int:
+        """How many are opened before the first send."""
+        return self.users if self.mode == "closed" else self.connections
+
+    @property
+    def opening_timeout_s(self) -> float:
+        """For how long they may be opened, all together."""
+        return OPENING_S + OPENING_EACH_S * self.first_connections
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -146,6 +162,9 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 
     message: str
     fix: str = ""
+    exhausted: Annotated[
+        str, Meta(description="what the client ran out of: descriptors, ports; empty when nothing")
+    ] = ""
 
 
 Event = Ready | Progress | Done | Failed
@@ -153,12 +172,14 @@ Event = Ready | Progress | Done | Failed
 
 
 class DistinctAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A response that differs from all before in case, status or body."""
+    """A response that differs in case, status or body from all before, or from as many as are known again."""
 
     index: int
     case: int
     status: int
     sha256: str
     size_bytes: int
-    body: Annotated[bytes | None, Meta(description="None when keep_bodies_bytes was used up")]
+    body: Annotated[
+        bytes | None, Meta(description="None when keep_bodies_bytes was used up: it stands for all such of its kind")
+    ]
     content_type: str = ""

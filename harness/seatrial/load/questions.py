@@ -85,6 +85,7 @@ class Questions:
             framing=self.wire.framing,
             follow_up=self._write_follow_up(),
             reconnect=self.reconnect,
+            keeps_answers=True,
         )
 
     def write_request(self, case: int) -> bytes:

@@ -92,6 +92,9 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     valid: Annotated[bool, Meta(description="false: client or machine could not measure; figures are null then")]
     saturated: Annotated[bool, Meta(description="the server could not keep up: its latencies stand")]
     reasons: tuple[Reason, ...] = ()
+    cut: Annotated[
+        str, Meta(description="what of a trace or of steps the window left out, in words; empty when nothing")
+    ] = ""
     requests: Annotated[int, Meta(description="of the timed window: scheduled in an open loop, sent in a closed one")]
     errors: Annotated[int, Meta(description="refused, malformed, truncated, unconnected, timed out, unsent")]
     wrong: Annotated[int, Meta(description="answers that are not the golden ones; 0 when they were not compared")]

@@ -10,9 +10,11 @@ import numpy as np
 
 from seatrial.errors import UsageError
 from seatrial.load.arrivals import Arrivals, Constant, Gamma, Offsets, Poisson, Ramp, Steps, Trace
+from seatrial.load.traces import read_trace
 
 MAX_RATE = 1_000_000.0
 MAX_REQUESTS = 50_000_000
+_ROUNDED_S = 1e-6
 FORMS = "constant, poisson, gamma:SHAPE, ramp:FROM-TO, steps:RATExSECONDS,RATExSECONDS, trace:FILE"
 
 
@@ -25,6 +27,8 @@ class Schedule:
     seed: int
     rate: float
     """Requests a second, of what was drawn."""
+    cut: str = ""
+    """What of the law does not fit into the window, in words; see `describe_cut`."""
 
 
 def make_schedule(arrivals: Arrivals, *, duration_s: float, seed: int, worker: int = 0, workers: int = 1) -> Schedule:
@@ -50,7 +54,26 @@ def make_schedule(arrivals: Arrivals, *, duration_s: float, seed: int, worker: i
         arrivals=arrivals.describe(),
         seed=seed,
         rate=len(offsets) / duration_s,
+        cut=describe_cut(arrivals, duration_s),
     )
+
+
+def describe_cut(arrivals: Arrivals, duration_s: float) -> str:
+    """Return what of a law with times of its own the window leaves out, and how to have it all; empty when nothing."""
+    match arrivals:
+        case Trace(offsets_s=offsets_s, origin=origin):
+            late = sum(offset >= duration_s for offset in offsets_s)
+            what = f"{late:,} of the {len(offsets_s):,} requests of the trace {origin}"
+            whole = f"over {max(offsets_s):g} s"
+        case Steps(steps=steps):
+            whole_s = sum(seconds for _, seconds in steps)
+            late = whole_s - duration_s > _ROUNDED_S
+            what, whole = f"the last {whole_s - duration_s:g} of the {whole_s:g} s of the steps", f"{whole_s:g} s"
+        case _:
+            return ""
+    if not late:
+        return ""
+    return f"the window of {duration_s:g} s leaves out {what}: a duration of {whole} has them all"
 
 
 def parse_arrivals(text: str, rate: float | None, duration_s: float) -> Arrivals:
@@ -61,7 +84,7 @@ def parse_arrivals(text: str, rate: float | None, duration_s: float) -> Arrivals
     """
     name, _, given = text.partition(":")
     if name == "trace":
-        return _read_trace(Path(given))
+        return read_trace(Path(given), MAX_REQUESTS)
     if name == "ramp":
         first, _, last = given.partition("-")
         law: Arrivals = Ramp(first=_read_rate(first), last=_read_rate(last))
@@ -117,28 +140,3 @@ def _read_step(text: str) -> tuple[float, float]:
     length_s = _read_number("the seconds of a step", seconds)
     check_positive("the seconds of a step", length_s)
     return _read_rate(rate), length_s
-
-
-def _read_trace(path: Path) -> Trace:
-    """Read seconds, one a line; of a line with commas, the first column. A first line without a number is a heading."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the trace {path} cannot be read: {error}") from error
-    offsets = []
-    for number, line in enumerate(lines, 1):
-        word = line.partition(",")[0].strip()
-        if not word:
-            continue
-        try:
-            offset = float(word)
-        except ValueError:
-            if number == 1:
-                continue
-            raise UsageError(f"line {number} of the trace {path} is {word!r}, seconds were expected") from None
-        if not (math.isfinite(offset) and offset >= 0):
-            raise UsageError(f"line {number} of the trace {path} is {word}, seconds from 0 on were expected")
-        offsets.append(offset)
-    if not offsets:
-        raise UsageError(f"the trace {path} holds no times")
-    return Trace(offsets_s=tuple(offsets), origin=path.name)

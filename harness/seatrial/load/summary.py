@@ -51,6 +51,8 @@ def list_remarks(result: LoadResult) -> Iterator[str]:
             f"{failed} of {count} requests failed ({failed / count:.2%}), which count as slower than any answer: "
             f"{', '.join(among)} {'are' if among[1:] else 'is'} among them and so {'have' if among[1:] else 'has'} no value"
         )
+    if result.cut:
+        yield result.cut
     if result.window_stationary is False:
         yield f"response times were not level over the window: {result.window_course}"
     doubled = result.client.get("doubled", 0.0)

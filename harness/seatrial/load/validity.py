@@ -22,7 +22,7 @@ from seatrial.load.saturation import find_saturation, slows_down
 CLOCK_STEP_NS: Final = 1_000_000
 _MORE = {
     "connections": "allow more connections, or lower the rate: the server held every one that the client may open",
-    "descriptors": "raise the limit of open files (ulimit -n), or lower the rate",
+    "descriptors": "raise the limit of open files (ulimit -n), or lower the rate, or the number of users",
     "ports": "widen net.ipv4.ip_local_port_range, or keep connections instead of --reconnect",
 }
 
@@ -58,10 +58,11 @@ def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> 
         # Requests that were due waited for the server: it held every connection, and fell behind.
         yield from _find_missing_sends(run)
     elif done.exhausted:
+        # Locust's own users do not count them.
+        opened = f" ({done.connections_opened} connections were opened)" if done.connections_opened else ""
         yield Reason(
             code=f"{done.exhausted}-exhausted",
-            message=f"the client ran out of {done.exhausted} ({done.connections_opened} connections were opened), "
-            "so that requests that were due waited for it",
+            message=f"the client ran out of {done.exhausted}{opened}, so that requests that were due waited for it",
             fix=_MORE.get(done.exhausted, "lower the rate"),
         )
     else:

@@ -14,7 +14,7 @@ import msgspec
 
 from seatrial.client import AskTimeoutError, Client
 from seatrial.load.capacity import search_capacity
-from seatrial.load.driver import UnconnectedError
+from seatrial.load.driver import ExhaustedClientError, UnconnectedError
 from seatrial.load.objectives import Objectives
 from seatrial.load.quantiles import FEWEST
 from seatrial.load.questions import Questions
@@ -195,6 +195,9 @@ class _Search:
         except UnconnectedError as error:
             self._keep(order, None, None, "")
             return Judgement(status="missed", message=f"no connection could be made: {error.message}")
+        except ExhaustedClientError as error:
+            self._keep(order, None, None, "")
+            return Judgement(status="undecided", valid=False, message=error.message)
         if order.warm_up_s is None:
             self._is_warm = True
             self._warming_s += result.warm_up_s

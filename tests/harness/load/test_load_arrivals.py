@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from seatrial.errors import UsageError
-from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps
+from seatrial.load import schedules, traces
+from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace
 from seatrial.load.schedules import make_schedule, parse_arrivals
 
 
@@ -116,6 +118,64 @@ def test_a_trace_is_read(tmp_path: Path) -> None:
     path.write_text("seconds,what\n0.5,a\n0.25,b\n\n7,late\n")
 
     assert draw(parse_arrivals(f"trace:{path}", None, 5), 5).tolist() == [250_000_000, 500_000_000]
+
+
+def test_a_trace_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("0.5\n1\n", encoding="utf-8-sig")
+
+    assert draw(parse_arrivals(f"trace:{path}", None, 5), 5).tolist() == [500_000_000, 1_000_000_000]
+
+
+@pytest.mark.timeout(20)
+def test_a_trace_is_read_from_a_file_and_from_nothing_else(tmp_path: Path) -> None:
+    """A pipe is never whole, and a device has no end."""
+    os.mkfifo(tmp_path / "pipe")
+
+    for each in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(UsageError, match="it is no file"):
+            parse_arrivals(f"trace:{each}", None, 5)
+
+
+def test_a_trace_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "trace").open("wb") as file:
+        file.truncate(traces.MAX_BYTES + 1)
+
+    with pytest.raises(UsageError, match="over 256 MB long"):
+        parse_arrivals(f"trace:{tmp_path / 'trace'}", None, 5)
+
+
+def test_a_trace_holds_no_more_requests_than_any_schedule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "MAX_REQUESTS", 3)
+    path = tmp_path / "trace"
+    path.write_text("0\n1\n2\n")
+    assert len(draw(parse_arrivals(f"trace:{path}", None, 5), 5)) == 3
+
+    path.write_text("0\n1\n2\n3\n")
+    with pytest.raises(UsageError, match="holds over 3 times, at most 3"):
+        parse_arrivals(f"trace:{path}", None, 5)
+
+
+@pytest.mark.parametrize(
+    ("law", "cut"),
+    [
+        (
+            Trace(offsets_s=(0.0, 7.5, 5.0, 4.9), origin="t.csv"),
+            "the window of 5 s leaves out 2 of the 4 requests of the trace t.csv: a duration of over 7.5 s has them all",
+        ),
+        (Trace(offsets_s=(0.0, 4.9), origin="t.csv"), ""),
+        (
+            Steps(steps=((10, 4), (50, 3.5))),
+            "the window of 5 s leaves out the last 2.5 of the 7.5 s of the steps: a duration of 7.5 s has them all",
+        ),
+        (Steps(steps=((10, 4), (50, 1)), poisson=True), ""),
+        (Steps(steps=((10, 0.1),) * 50), ""),
+        (Steps(steps=((10, 1),)), ""),
+        (Ramp(first=1, last=2), ""),
+    ],
+)
+def test_what_does_not_fit_into_the_window_is_said(law: Arrivals, cut: str) -> None:
+    assert make_schedule(law, duration_s=5.0, seed=1).cut == cut
 
 
 @pytest.mark.parametrize(

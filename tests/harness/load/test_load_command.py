@@ -64,6 +64,19 @@ def test_an_open_loop_gives_its_figures(serve: Serve, tmp_path: Path) -> None:
         assert result["response_time_s"]["p99.9"] is None
 
 
+def test_what_of_a_trace_comes_after_the_window_is_said_before_and_after_the_run(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "times.csv").write_text("0\n0.2\n0.4\n2\n3.5\n")
+    url, law = f"http://127.0.0.1:{serve('echo')}/", f"trace:{tmp_path / 'times.csv'}"
+    file = tmp_path / "load.json"
+    done = load(url, "--arrivals", law, "--warm-up", "0", "--duration", "1", "--json", str(file))
+    result = json.loads(file.read_bytes())
+
+    assert result["requests"] == 3
+    assert result["cut"].startswith("the window of 1 s leaves out 2 of the 5 requests of the trace times.csv")
+    assert result["cut"] in done.stderr
+    assert f"remark: {result['cut']}\n" in done.stdout
+
+
 def test_a_closed_loop_gives_json_here(serve: Serve) -> None:
     options = ("--users", "3", "--warm-up", "0", "--duration", "1", "--json", "-", "-q")
     done = load(f"http://127.0.0.1:{serve('echo')}/", *options)

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from seatrial.errors import UsageError
+from seatrial.load import fast_http
 from seatrial.load.fast_http import run_fast_http
-from seatrial.load.plan import Destination, Plan
+from seatrial.load.machine import MachineGauge
+from seatrial.load.plan import Destination, Done, Event, Plan
 from seatrial.load.samples import Outcome, read_samples
 
 Serve = Callable[..., int]
@@ -88,6 +90,62 @@ def test_each_end_has_its_name(serve: Serve, tmp_path: Path) -> None:
     }
 
     assert found == {f"{name} {kind}": {outcome} for name, outcome in expected.items() for kind in ("fast", "plain")}
+
+
+def test_what_a_warm_up_takes_counts_against_no_client(serve: Serve, tmp_path: Path) -> None:
+    """A client that is busy for all of its warm-up, and has its CPU for itself afterwards."""
+    plan = make_plan(serve("delay", 0.01), warm_up_s=1.5, duration_s=1.5)
+    program = (
+        "import sys, pathlib, time\n"
+        "from seatrial.load.swarm import http_users\n"
+        "import msgspec\n"
+        "begin = http_users.Book.begin\n"
+        "def busy(book):\n"
+        "    while time.monotonic_ns() < book.begin_ns:\n"
+        "        pass\n"
+        "    return begin(book)\n"
+        "http_users.Book.begin = busy\n"
+        "plan = msgspec.json.decode(sys.stdin.buffer.read(), type=http_users.Plan)\n"
+        "http_users.tell(http_users.ask_all(plan, pathlib.Path(sys.argv[1]), 'fast'))\n"
+    )
+    argv = [sys.executable, "-c", program, str(tmp_path)]
+    told = subprocess.run(argv, input=msgspec.json.encode(plan), check=True, timeout=90, capture_output=True).stdout
+    done = next(each for line in told.splitlines() if isinstance(each := msgspec.json.decode(line, type=Event), Done))
+
+    assert done.window_begin_ns <= done.measured_from_ns < done.window_end_ns
+    assert 0 < done.warm_up_cpu_s <= done.cpu_s
+    assert done.window_cpu_s == pytest.approx(done.cpu_s - done.warm_up_cpu_s)
+    assert 0 < len(done.loop_lag_ns) <= 15
+    assert max(done.loop_lag_ns) < 1_200_000_000, "the loop stood still for the whole warm-up"
+
+
+def test_the_machine_is_watched_from_the_window_on(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gauges: list[MachineGauge] = []
+
+    def watch(client: int) -> MachineGauge:
+        gauges.append(MachineGauge(client))
+        return gauges[-1]
+
+    monkeypatch.setattr(fast_http, "MachineGauge", watch)
+    run_fast_http(make_plan(serve("delay", 0.01), warm_up_s=0.5), tmp_path)
+    samples = read_samples(tmp_path / "samples.bin")
+    latest_warm_up_ns = samples["sent_ns"][samples["phase"] == 1].max()
+
+    assert abs(gauges[0].begin_ns - latest_warm_up_ns) < 400_000_000
+
+
+def test_descriptors_that_the_client_lacks_are_not_the_servers_doing(serve: Serve, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{serve('delay', 0.5)}/"
+    options = ("--users", "100", "--engine", "fast-http", "--duration", "1", "--json", "-", "-q")
+    limited = 'ulimit -Sn 64 && ulimit -Hn 64 && exec "$@"'
+    argv = ["sh", "-c", limited, "sh", sys.executable, "-m", "seatrial", "load", url, *options]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=90, check=False)
+    reasons = {reason["code"] for reason in msgspec.json.decode(done.stdout)["reasons"]}
+
+    assert done.returncode == 7
+    assert "descriptors-exhausted" in reasons
 
 
 def test_what_is_pending_at_the_end_is_censored(serve: Serve, tmp_path: Path) -> None:

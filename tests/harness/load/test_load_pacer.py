@@ -155,7 +155,7 @@ def test_a_client_without_descriptors_says_so(serve: Serve, tmp_path: Path) -> N
 def test_a_client_takes_the_descriptors_that_it_may_have() -> None:
     program = (
         "import resource\n"
-        "from seatrial.load.pacer.__main__ import allow_descriptors\n"
+        "from seatrial.load.descriptors import allow_descriptors\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 200))\n"
         "for count in (32, 128, 5000):\n"
         "    allow_descriptors(count)\n"

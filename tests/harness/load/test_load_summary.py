@@ -52,6 +52,10 @@ def test_what_is_wrong_with_answers_is_told_once() -> None:
     assert not any("another request's" in line for line in render(checked=True))
 
 
+def test_what_the_window_left_out_is_a_remark() -> None:
+    assert "remark: 2 of 4 are left out" in render(cut="2 of 4 are left out")
+
+
 @pytest.mark.parametrize(("checked", "doubled", "shown"), [(True, 3.0, 1), (True, 0.0, 0), (False, 3.0, 0)])
 def test_what_was_in_flight_twice_is_a_remark_where_answers_are_compared(
     checked: bool, doubled: float, shown: int

@@ -86,7 +86,7 @@ def test_who_takes_some_answers_is_given_the_others_later(tmp_path: Path) -> Non
 
 def test_answers_are_there_before_the_samples_that_name_them(tmp_path: Path) -> None:
     """Who reads both while a pacer writes them would else have to wait for its end."""
-    recorder = Recorder(tmp_path, keep_bodies_bytes=100)
+    recorder = Recorder(tmp_path, keep_bodies_bytes=1000)
     recorder.identify(0, 200, b"fine", "text/plain")
     recorder.flush()
     read = [answer.body for answer in AnswersTail(tmp_path / "answers.jsonl").read()]

@@ -19,7 +19,7 @@ from child_processes import find_children, is_alive
 from seatrial.load.arrivals import Constant, Poisson
 from seatrial.load.host_lock import HostLock
 from seatrial.load.live import Snapshot
-from seatrial.load.plan import Destination, Plan
+from seatrial.load.plan import ANSWERS_FILE, Destination, Plan
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import Outcome, Samples, read_samples
 from seatrial.load.schedules import make_schedule
@@ -135,6 +135,10 @@ def test_locusts_files_carry_our_numbers(swarm: Swarm) -> None:
     assert float(rows["/path (failed)"]["100%"]) == pytest.approx(
         (failed["last_ns"] - failed["intended_ns"]).max() / 1e6, rel=0.005
     )
+
+
+def test_answers_that_are_compared_with_nothing_are_not_kept(swarm: Swarm) -> None:
+    assert [(swarm.directory / f"worker-{worker}" / ANSWERS_FILE).stat().st_size for worker in range(2)] == [0, 0]
 
 
 def test_failures_improve_no_percentile(swarm: Swarm) -> None:

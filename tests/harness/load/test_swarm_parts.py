@@ -186,6 +186,14 @@ def test_of_a_single_worker_intervals_stand() -> None:
     assert set(merge_parts(ORDER, make_parts(draw(), 1)).intervals) >= {"p50", "p95"}
 
 
+def test_what_the_window_left_out_of_a_trace_is_said_of_all_together() -> None:
+    law = Trace(offsets_s=(0.0, PLAN.duration_s, PLAN.duration_s + 1), origin="times.csv")
+    merged = merge_parts(msgspec.structs.replace(ORDER, law=encode_law(law)), make_parts(draw()))
+
+    assert "leaves out 2 of the 3 requests of the trace times.csv" in merged.cut
+    assert merge_parts(ORDER, make_parts(draw())).cut == ""
+
+
 def test_a_worker_that_is_no_measurement_makes_none_of_all() -> None:
     samples = draw()
     parts = make_parts(samples)

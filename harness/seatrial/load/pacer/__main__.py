@@ -29,16 +29,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from seatrial.load.descriptors import allow_descriptors
 from seatrial.load.pacer.closed_loop import ClosedLoop
 from seatrial.load.pacer.connection import SECOND_NS
 from seatrial.load.pacer.open_loop import OpenLoop
+from seatrial.load.pacer.opening import OpeningError, count_descriptors, describe_failure
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import SCHEDULE_FILE, TOLD, WARM_UP_FILE, Done, Event, Failed, Plan, Progress, Ready
 from seatrial.load.priority import come_first
 
 _LINE_LIMIT_BYTES = 1 << 30
 _PROGRESS_S = 1.0
-_OTHER_DESCRIPTORS = 64
 SPARSE_RATE = 1000
 
 
@@ -68,17 +69,16 @@ async def serve(directory: Path, uvloop_version: str) -> None:
         return
     try:
         plan = msgspec.json.decode(line, type=Plan)
-        allow_descriptors(plan.max_connections + _OTHER_DESCRIPTORS)
-        recorder = Recorder(directory, keep_bodies_bytes=plan.keep_bodies_bytes)
+        allow_descriptors(count_descriptors(plan))
+        recorder = Recorder(directory, keep_bodies_bytes=plan.keep_bodies_bytes, keeps_answers=plan.keeps_answers)
         engine = make_engine(plan, recorder, directory)
     except (msgspec.DecodeError, OSError, ValueError) as error:
         tell(Failed(message=f"the pacer cannot read its plan: {error}"))
         return
     try:
         await engine.prepare()
-    except (OSError, TimeoutError) as error:
-        where = plan.destination.unix_path or f"{plan.destination.host}:{plan.destination.port}"
-        tell(Failed(message=f"no connection to {where}: {str(error) or 'it took too long'}", fix="see that it listens"))
+    except OpeningError as error:
+        tell(describe_failure(plan, error))
         return
     if is_sparse(plan, engine.scheduled):
         come_first()
@@ -87,14 +87,6 @@ async def serve(directory: Path, uvloop_version: str) -> None:
     if len(order) != 2 or order[0] != b"go":
         return
     await run(engine, recorder, int(order[1]), orders)
-
-
-def allow_descriptors(count: int) -> None:
-    """Let this process have so many files open, as far as it may: what it has is often 1,024, fewer than a plan's connections."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def make_engine(plan: Plan, recorder: Recorder, directory: Path) -> OpenLoop | ClosedLoop:

@@ -9,6 +9,7 @@ from seatrial.load.pacer.connection import Connection, now_ns
 from seatrial.load.pacer.engine import Engine, wait_until_ns
 from seatrial.load.pacer.handover import EXISTS, Handover
 from seatrial.load.pacer.one_step_connection import OneStepConnection
+from seatrial.load.pacer.opening import open_side_by_side
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import Plan
 from seatrial.load.samples import Outcome
@@ -33,8 +34,8 @@ class ClosedLoop(Engine):
 
     async def prepare(self) -> None:
         """Open a connection for each user."""
-        for _ in range(self.plan.users):
-            self._ready.append(await self.open())
+        plan = self.plan
+        self._ready = await open_side_by_side(self.open, plan.first_connections, plan.opening_timeout_s)
 
     async def run(self, start_ns: int) -> None:
         """Let the users ask until the window ends, drain."""

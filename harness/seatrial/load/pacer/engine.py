@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
+from seatrial.load.descriptors import EXHAUSTED
 from seatrial.load.pacer.call_connection import CallConnection
 from seatrial.load.pacer.cases import Cases
 from seatrial.load.pacer.connection import SECOND_NS, Connection, now_ns
@@ -26,7 +26,6 @@ TICK_S = 0.1
 SOON_NS = 50_000_000
 """From an order to the beginning of the window at least: a sleeping schedule is looked at each 20 ms."""
 CONNECT_TIMEOUT_S = 10.0
-_EXHAUSTED = {errno.EMFILE: "descriptors", errno.ENFILE: "descriptors", errno.EADDRNOTAVAIL: "ports"}
 
 
 class Engine(ABC):
@@ -68,7 +67,7 @@ class Engine(ABC):
 
     @abstractmethod
     async def prepare(self) -> None:
-        """Open connections. Raises OSError."""
+        """Open the first connections. Raises OpeningError."""
 
     @abstractmethod
     async def run(self, start_ns: int) -> None:
@@ -120,7 +119,7 @@ class Engine(ABC):
 
     def note_connect_error(self, error: OSError) -> None:
         """Remember that the client ran out of something."""
-        self.exhausted = self.exhausted or _EXHAUSTED.get(error.errno or 0, "")
+        self.exhausted = self.exhausted or EXHAUSTED.get(error.errno or 0, "")
 
     def send(self, connection: Connection, request: int, intended_ns: int) -> None:
         """Send request number `request` on a free connection.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from seatrial.load.alarm import Alarm
 from seatrial.load.pacer.connection import Connection, now_ns
 from seatrial.load.pacer.engine import Engine
+from seatrial.load.pacer.opening import open_side_by_side
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import Plan
 from seatrial.load.samples import Outcome
@@ -47,8 +48,8 @@ class OpenLoop(Engine):
 
     async def prepare(self) -> None:
         """Open the first connections."""
-        for _ in range(self.plan.connections):
-            self._free.append(await self.open())
+        plan = self.plan
+        self._free = await open_side_by_side(self.open, plan.first_connections, plan.opening_timeout_s)
         self._connections = len(self._free)
 
     async def run(self, start_ns: int) -> None:

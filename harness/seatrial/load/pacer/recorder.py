@@ -15,6 +15,8 @@ from seatrial.load.samples import NEVER, NO_ANSWER, NO_CONNECTION, SAMPLE, Outco
 if TYPE_CHECKING:
     from seatrial.load.pacer.connection import Connection
 
+MOST_INDEXED = 1 << 15
+"""Answers that are known again, 200 bytes each."""
 _BLOCK = 2048
 _ANSWERS_BUFFER_BYTES = 1 << 16
 _PACK = struct.Struct("<5q4IH2B")
@@ -22,19 +24,31 @@ _PACK = struct.Struct("<5q4IH2B")
 assert _PACK.size == SAMPLE.itemsize
 _RECORD_BYTES = _PACK.size
 _pack_into = _PACK.pack_into
+_pack_kind = struct.Struct("<IH").pack
 _ANSWERED = Outcome.ANSWERED
 _BUFFER_BYTES = _BLOCK * _RECORD_BYTES
 
 
 class Recorder:
-    """Writes one record a request to `directory`, and each distinct answer once."""
+    """Writes one record a request to `directory`, and answers that differ.
 
-    def __init__(self, directory: Path, *, keep_bodies_bytes: int) -> None:
+    Args:
+        directory: takes the files.
+        keep_bodies_bytes: of the file of answers; what differs when it is full is not told apart any more.
+        keeps_answers: whether there is to be one; else answers are not looked at.
+    """
+
+    def __init__(self, directory: Path, *, keep_bodies_bytes: int, keeps_answers: bool = True) -> None:
         self._file: BinaryIO = (directory / SAMPLES_FILE).open("wb", buffering=0)
         self._answers_file: BinaryIO = (directory / ANSWERS_FILE).open("wb", buffering=_ANSWERS_BUFFER_BYTES)
         self._buffer = bytearray(_BUFFER_BYTES)
         self._filled = 0
-        self._answers: dict[tuple[int, int, bytes], int] = {}
+        self._keeps_answers = keeps_answers
+        self._count = 0
+        # In two generations, so that what keeps coming stays known: all answers of a long run would take more than its records.
+        self._indices: dict[bytes, int] = {}
+        self._older_indices: dict[bytes, int] = {}
+        self._unkept: dict[tuple[int, int], int] = {}
         self._last: dict[int, tuple[int, bytes, int]] = {}
         self._left_bytes = keep_bodies_bytes
 
@@ -98,28 +112,51 @@ class Recorder:
             self.flush()
 
     def identify(self, case: int, status: int, body: bytes, content_type: str) -> int:
-        """Return the index of an answer; an answer is new when its case, status or body is."""
+        """Return the index of an answer, `NO_ANSWER` where none are kept; it is new when its case, status or body is."""
+        if not self._keeps_answers:
+            return NO_ANSWER
         last = self._last.get(case)
         if last is not None and last[1] == body and last[0] == status:
             return last[2]
         digest = hashlib.sha256(body).digest()
-        key = (case, status, digest)
-        index = self._answers.get(key)
+        key = digest + _pack_kind(case, status)
+        index = self._indices.get(key)
         if index is None:
-            index = self._answers[key] = len(self._answers)
-            kept = len(body) <= self._left_bytes
-            self._left_bytes -= len(body) if kept else 0
-            answer = DistinctAnswer(
-                index=index,
-                case=case,
-                status=status,
-                sha256=digest.hex(),
-                size_bytes=len(body),
-                body=body if kept else None,
-                content_type=content_type,
-            )
-            self._answers_file.write(msgspec.json.encode(answer) + b"\n")
+            index = self._older_indices.get(key)
+            if index is None:
+                index = self._write_answer(case, status, body, content_type, digest)
+            self._remember(key, index)
         self._last[case] = (status, body, index)
+        return index
+
+    def _remember(self, key: bytes, index: int) -> None:
+        """Know an answer again, until as many others came: one that comes again then is written, and judged, again."""
+        if len(self._indices) >= MOST_INDEXED // 2:
+            self._indices, self._older_indices = {}, self._indices
+        self._indices[key] = index
+
+    def _write_answer(self, case: int, status: int, body: bytes, content_type: str, digest: bytes) -> int:
+        """Return the index of an answer that is written now; those without room share one of their case and status."""
+        index = self._count
+        answer = DistinctAnswer(
+            index=index,
+            case=case,
+            status=status,
+            sha256=digest.hex(),
+            size_bytes=len(body),
+            body=body if len(body) <= self._left_bytes else None,
+            content_type=content_type,
+        )
+        line = msgspec.json.encode(answer) + b"\n"
+        if answer.body is None or len(line) > self._left_bytes:
+            kept = self._unkept.setdefault((case, status), index)
+            if kept != index:
+                return kept
+            line = msgspec.json.encode(msgspec.structs.replace(answer, body=None)) + b"\n"
+        else:
+            self._left_bytes -= len(line)
+        self._count += 1
+        self._answers_file.write(line)
         return index
 
     def flush(self) -> None:

@@ -30,6 +30,7 @@ from locust.exception import StopUser
 from requests.exceptions import HTTPError
 
 from seatrial.load.arrivals import SECOND_NS
+from seatrial.load.descriptors import EXHAUSTED, OTHER_DESCRIPTORS, allow_descriptors
 from seatrial.load.plan import SAMPLES_FILE, TOLD, Done, Event, Plan, Progress, Ready
 from seatrial.load.samples import NEVER, NO_ANSWER, NO_CONNECTION, SAMPLE, Outcome
 from seatrial.load.swarm.ending import end_with_input
@@ -44,11 +45,17 @@ _OURS: Final = frozenset({"host", "content-length"})
 class Book:
     """Records what the users do, and keeps the gauges that a pacer keeps."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, directory: Path) -> None:
         self.plan = plan
+        # Users may leave no descriptor for it.
+        self._file = (directory / SAMPLES_FILE).open("wb")
         self.asked = self.failed = 0
         self.loop_lag_ns: list[int] = []
         self.in_flight_area_ns = 0
+        self.exhausted = ""
+        # What the warm-up took of this process, known from a tick of the gauge on.
+        self.measured_from_ns = 0
+        self.warm_up_cpu_s, self._began_cpu_s = 0.0, time.process_time()
         self.start_ns = self._changed_ns = time.monotonic_ns()
         self.begin_ns = self.start_ns + int(plan.warm_up_s * SECOND_NS)
         self.end_ns = self.begin_ns + int(plan.duration_s * SECOND_NS)
@@ -56,6 +63,11 @@ class Book:
         self._over = Flag()
         self._pending: dict[int, tuple[int, int]] = {}
         self._rows: list[tuple[int, ...]] = []
+
+    @property
+    def cpu_s(self) -> float:
+        """What this process has used so far."""
+        return time.process_time() - self._began_cpu_s
 
     def is_over(self) -> bool:
         """Whether nothing more is asked."""
@@ -94,6 +106,7 @@ class Book:
         case = self._pending.pop(context["number"])[1]
         status = getattr(response, "status_code", 0) or 0
         sent_ns = last_ns - int(response_time * 1e6)
+        self.exhausted = self.exhausted or find_exhausted(exception)
         self._add(sent_ns, last_ns, response_length, case, status, name_outcome(status, exception))
 
     def censor(self) -> None:
@@ -103,17 +116,20 @@ class Book:
         for sent_ns, case in self._pending.values():
             self._add(sent_ns, last_ns, 0, case, 0, Outcome.CENSORED)
 
-    def write(self, directory: Path) -> int:
+    def write(self) -> int:
         """Write the records; returns how many there are."""
-        np.array(self._rows, SAMPLE).tofile(directory / SAMPLES_FILE)
+        with self._file:
+            self._file.write(np.array(self._rows, SAMPLE).tobytes())
         return len(self._rows)
 
     def feel_lag(self) -> None:
         """Measure how late a greenlet is that sleeps, until it is killed."""
         while True:
             began_ns = time.monotonic_ns()
+            if not self.measured_from_ns and began_ns >= self.begin_ns:
+                self.measured_from_ns, self.warm_up_cpu_s = began_ns, self.cpu_s
             gevent.sleep(_TICK_S)
-            if time.monotonic_ns() < self.end_ns:
+            if self.begin_ns <= began_ns and time.monotonic_ns() < self.end_ns:
                 self.loop_lag_ns.append(max(0, time.monotonic_ns() - began_ns - int(_TICK_S * SECOND_NS)))
 
     def report(self) -> None:
@@ -148,6 +164,8 @@ def name_outcome(status: int, error: BaseException | None) -> Outcome:
     """Return what became of a request, by its status and by the error that one of Locust's clients had with it."""
     if error is None or isinstance(error, LocustBadStatusCode | HTTPError):
         return Outcome.ANSWERED if 0 < status < 400 else Outcome.REFUSED
+    if find_exhausted(error):
+        return Outcome.UNCONNECTED
     said = " ".join(f"{type(each).__name__} {each!r}" for each in _list_causes(error))
     if "Timeout" in said or "timed out" in said:
         return Outcome.TIMED_OUT
@@ -155,6 +173,12 @@ def name_outcome(status: int, error: BaseException | None) -> Outcome:
         return Outcome.UNCONNECTED
     cut = "Incomplete response" in said or not any(word in said for word in _MALFORMED_WORDS)
     return Outcome.TRUNCATED if cut else Outcome.MALFORMED
+
+
+def find_exhausted(error: BaseException | None) -> str:
+    """Return what the client had run out of, when that is why; else nothing."""
+    causes = (each for each in _list_causes(error) if isinstance(each, OSError))
+    return next((EXHAUSTED[each.errno] for each in causes if each.errno in EXHAUSTED), "")
 
 
 def _list_causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -214,21 +238,21 @@ def ask_all(plan: Plan, directory: Path, kind: str) -> Done:
 
     At SIGINT nothing more is asked or waited for.
     """
-    book = Book(plan)
+    book = Book(plan, directory)
     gevent.signal_handler(signal.SIGINT, book.stop)
     environment = Environment(user_classes=[make_user(plan, book, kind)])
     environment.events.request.add_listener(book.note)
     runner = environment.create_local_runner()
     asides = [gevent.spawn(book.feel_lag), gevent.spawn(book.report)]
-    cpu_s, clocks_ns = time.process_time(), time.time_ns() - time.monotonic_ns()
+    clocks_ns = time.time_ns() - time.monotonic_ns()
     runner.start(plan.users, spawn_rate=plan.users)
     book.wait_over()
-    cpu_s = time.process_time() - cpu_s
+    cpu_s = book.cpu_s
     runner.user_greenlets.join(timeout=0.0 if book.stopped else plan.drain_s)
     gevent.killall(asides)
     book.censor()
     runner.quit()
-    count = book.write(directory)
+    count = book.write()
     return Done(
         start_ns=book.start_ns,
         window_begin_ns=book.start_ns + int(plan.warm_up_s * SECOND_NS),
@@ -241,8 +265,11 @@ def ask_all(plan: Plan, directory: Path, kind: str) -> Done:
         loop_lag_ns=tuple(book.loop_lag_ns),
         cpu_s=cpu_s,
         spun_s=0.0,
+        measured_from_ns=book.measured_from_ns,
+        warm_up_cpu_s=book.warm_up_cpu_s,
         rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         clock_step_ns=time.time_ns() - time.monotonic_ns() - clocks_ns,
+        exhausted=book.exhausted,
         stopped=book.stopped,
     )
 
@@ -255,6 +282,7 @@ def tell(event: Event) -> None:
 
 if __name__ == "__main__":
     read = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
+    allow_descriptors(read.users + OTHER_DESCRIPTORS)
     gevent.spawn(end_with_input)
     tell(Ready(pid=os.getpid(), connections=0, uvloop=f"locust {version}"))
     tell(ask_all(read, Path(sys.argv[1]), sys.argv[2]))

@@ -119,6 +119,8 @@ class Master:
                 # Those of now are whom Locust's dispatcher gives users: who comes during the wait has none.
                 workers = self._list_workers()
                 split_order(order, len(workers))
+                if order.cut and self._files is None:
+                    _log.warning("seatrial: %s", order.cut)
                 # What it is when the wait is broken off.
                 self._environment.process_exit_code = INTERRUPTED
                 stack.enter_context(self._keep_machine())
@@ -141,7 +143,7 @@ class Master:
         # What it is when this breaks before there is a conclusion.
         self._environment.process_exit_code = int(HarnessError.exit_code)
         plan = run.order.plan
-        self._deadline_s = time.monotonic() + READY_TIMEOUT_S + plan.timeout_s + SLACK_S
+        self._deadline_s = time.monotonic() + READY_TIMEOUT_S + plan.opening_timeout_s + plan.timeout_s + SLACK_S
         for name, seat in run.seats.items():
             self._runner.send_message(ORDER, pack(seat.order), client_id=name)
 

@@ -64,6 +64,7 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
         valid=valid,
         saturated=valid and any(result.saturated for result in results),
         reasons=(*flaws, *_unite_reasons(parts, valid=valid, stopped=bool(lost))),
+        cut=order.cut,
         requests=sum(result.requests for result in results),
         errors=sum(result.errors for result in results),
         wrong=sum(result.wrong for result in results),

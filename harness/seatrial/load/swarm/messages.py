@@ -16,6 +16,7 @@ from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Ste
 from seatrial.load.plan import Plan, Progress
 from seatrial.load.questions import Questions
 from seatrial.load.result import LoadResult
+from seatrial.load.schedules import describe_cut
 from seatrial.load.stationarity import WarmUpLimits, WarmUpVerdict
 from seatrial.load.tally import TallyData
 from seatrial.model import Manifest, decode_cases, encode_cases
@@ -85,6 +86,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.law is None:
             return f"{self.plan.users} users, think time {self.plan.think_s:g} s"
         return decode_law(self.law).describe()
+
+    @property
+    def cut(self) -> str:
+        """What of the law the window leaves out, in words; empty when nothing."""
+        return "" if self.law is None else describe_cut(decode_law(self.law), self.plan.duration_s)
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,11 @@ def add_options(parser: Parser) -> None:
     """Add our options. What is a number has one as its default, for Locust's page keeps the type of what is there."""
     add = parser.add_argument
     add("--seatrial-rate", type=float, default=0.0, help="Open loop: requests a second, of all workers.")
-    add("--seatrial-arrivals", default="poisson", help=f"Open loop: {FORMS}; the last three bring their rates.")
+    add(
+        "--seatrial-arrivals",
+        default="poisson",
+        help=f"Open loop: {FORMS}; the last three bring their rates. A file has seconds, one a line.",
+    )
     add("--seatrial-users", type=int, default=0, help="Closed loop: users, of all workers.")
     add("--seatrial-think", type=float, default=0.0, help="Closed loop: seconds of a user's pause.")
     add("--seatrial-duration", type=float, default=10.0, help="Seconds of the timed window.")

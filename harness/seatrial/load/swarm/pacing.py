@@ -163,6 +163,7 @@ class Pacing:
             self._check = AnswerCheck(decode_golden(self.order.golden).judge)
         schedule = self._draw()
         plan = self._size_connections(write_certificates(self.order, directory), schedule)
+        plan = msgspec.structs.replace(plan, keeps_answers=self._check is not None)
         warm_up = None if schedule is None else space_warm_up(schedule, plan)
         if schedule is not None and warm_up is not None:
             self._stretches = (warm_up, schedule.offsets_ns)
