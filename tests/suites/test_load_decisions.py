@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
-from seatrial.load.capacity import search_capacity
+from seatrial.load.capacity import Measured, search_capacity
 from seatrial.load.result import Judgement
 from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord
 from seatrial.trial.flooring import compare_legs
@@ -18,8 +18,9 @@ UNDECIDED = Judgement(status="undecided", message="too few requests")
 def search(judgement: Judgement | None = None, capacity: float = 0.0) -> CapacityRecord:
     """Search a server of a known capacity, or one that is always judged alike."""
 
-    def measure(rate: float) -> Judgement:
-        return judgement or Judgement(status="met" if rate <= capacity else "missed", message="")
+    def measure(rate: float) -> Measured:
+        known = Judgement(status="met" if rate <= capacity else "missed", message="")
+        return Measured(judgement=judgement or known)
 
     return CapacityRecord(
         target="local",

@@ -19,7 +19,7 @@ from seatrial.cli.json_file import STANDARD_OUTPUT, write_json
 from seatrial.cli.load_display import Display
 from seatrial.errors import ExitCode, UsageError, choose_exit_code
 from seatrial.load.address import Address, compose_request, resolve
-from seatrial.load.capacity import Capacity, search_capacity
+from seatrial.load.capacity import Capacity, Measured, search_capacity
 from seatrial.load.conducting import Conduct
 from seatrial.load.fast_http import run_fast_http
 from seatrial.load.host_lock import HostLock
@@ -27,7 +27,7 @@ from seatrial.load.measuring import measure_load
 from seatrial.load.objectives import Objectives, parse_objectives
 from seatrial.load.plan import Plan
 from seatrial.load.probe import probe
-from seatrial.load.result import Judgement, LoadResult
+from seatrial.load.result import LoadResult
 from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
 from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.stopping import make_stop_rule
@@ -104,17 +104,17 @@ def search(order: LoadOrder, json_file: str) -> int:
     plan = _ask_once(order, _make_plan(order))
     count = 0
 
-    def measure_rung(rate: float) -> Judgement:
+    def measure_rung(rate: float) -> Measured:
         nonlocal count
         count += 1
         with _window(order) as directory:
             result = _measure_open(order, plan, directory, rate=rate, seed=order.seed + count, title=f"{rate:g}/s")
         if _is_interrupted(result):
             raise KeyboardInterrupt
-        assert result.judgement is not None
-        status = result.judgement.status if result.judgement.valid else "invalid"
-        order.display.say(f"{rate:g}/s: {status}: {result.judgement.message}")
-        return result.judgement
+        measured = Measured.read(result)
+        judgement = measured.judgement
+        order.display.say(f"{rate:g}/s: {judgement.status if judgement.valid else 'invalid'}: {judgement.message}")
+        return measured
 
     lowest = max(1.0, FEWEST / order.duration_s)
     found = search_capacity(
