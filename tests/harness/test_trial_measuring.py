@@ -14,7 +14,7 @@ import pytest
 from seatrial.errors import DeploymentError, HarnessError
 from seatrial.load.analysis import NO_FIGURES
 from seatrial.load.calibration import BRIEF, QUICK, CalibrationPlan
-from seatrial.load.capacity import Capacity
+from seatrial.load.capacity import Capacity, Measured
 from seatrial.load.driver import UnconnectedError
 from seatrial.load.host_lock import HostLock
 from seatrial.load.live import Snapshot
@@ -205,9 +205,10 @@ def test_the_first_run_that_is_made_warms_a_server_up(tmp_path: Path, monkeypatc
             judgement=judgement,
         )
 
-    def search_thrice(measure: Callable[[float], Judgement], **_: object) -> Capacity:
-        statuses = [measure(rate).status for rate in (10.0, 20.0, 40.0)]
-        assert statuses == ["missed", "met", "met"]
+    def search_thrice(measure: Callable[[float], Measured], **_: object) -> Capacity:
+        runs = [measure(rate) for rate in (10.0, 20.0, 40.0)]
+        assert [each.warm_up_s for each in runs] == [0.0, 6.0, 6.0]
+        assert [each.judgement.status for each in runs] == ["missed", "met", "met"]
         return Capacity(
             objectives="",
             resolution=0.1,

@@ -24,8 +24,8 @@ def test_a_rate_has_the_same_schedule_whoever_is_asked_and_another_one_when_it_i
     assert not np.array_equal(draw(first)[:50], draw(second)[:50])
 
 
-def test_the_first_run_waits_until_the_server_is_warm() -> None:
-    first, later = (CapacityOrder().order_run(80.0, 0, is_first=is_first) for is_first in (True, False))
+def test_a_run_waits_until_the_server_is_warm_where_it_is_told_to() -> None:
+    first, later = CapacityOrder().order_run(80.0, 0, warm_up_s=None), CapacityOrder().order_run(80.0, 0)
 
     assert (first.warm_up_s, later.warm_up_s) == (None, WARM_UP_S)
 

@@ -6,7 +6,7 @@ import pytest
 
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
 from seatrial.load.analysis import NO_FIGURES
-from seatrial.load.capacity import search_capacity
+from seatrial.load.capacity import Measured, search_capacity
 from seatrial.load.result import Judgement, Lag, LoadResult, Rate, Reason
 from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord, LoadRecord
 from seatrial.trial.flooring import compare_legs
@@ -76,8 +76,9 @@ def test_requests_without_an_answer_fail_where_the_client_could_measure() -> Non
 def search(judgement: Judgement | None = None, capacity: float = 0.0) -> CapacityRecord:
     """Search a server of a known capacity, or one that is always judged alike."""
 
-    def measure(rate: float) -> Judgement:
-        return judgement or Judgement(status="met" if rate <= capacity else "missed", message="")
+    def measure(rate: float) -> Measured:
+        known = Judgement(status="met" if rate <= capacity else "missed", message="")
+        return Measured(judgement=judgement or known)
 
     return CapacityRecord(
         target="local",

@@ -39,8 +39,9 @@ def load(  # noqa: PLR0917 - each is an option, given by name
         str | None,
         typer.Option(
             metavar="SECONDS|auto",
-            help="The same load before the window, in no figure; auto: until response times are level, a minute at most. "
-            "Default: auto; 0 with --find-rate and with Locust's own users.",
+            help="The same load before the window, in no figure; auto: until response times are level, a minute at most, "
+            "20 s with --find-rate. Given with --find-rate, either holds before every run. Default: auto, with --find-rate "
+            "before the first run alone; 0 with Locust's own users.",
         ),
     ] = None,
     objective: Annotated[
@@ -108,6 +109,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     A trace or steps longer than --duration are cut there, which the result says; the last of shorter steps goes on.
 
     The window begins when response times are level, after five seconds at the earliest: --warm-up 0 begins at once.
+    --find-rate waits for that before its first run; the later ones find a server that is warm.
 
     With --rate, response times count from the intended send, so that a stall is charged to the server. An answer below
     status 400 is a success; what it says is compared with nothing. Before the run one request must be answered, whatever
@@ -133,7 +135,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     limits.check_kind(rate, users, arrivals)
     load_checks.check_think(users, think)
     load_checks.check_engine(engine, workers, users=users, judged=bool(objective))
-    warm_up_s = load_checks.choose_warm_up(warm_up, engine, find_rate=find_rate)
+    warm_up_s = load_checks.choose_warm_up(warm_up, engine)
     seconds = {"duration": duration, "timeout": timeout, "think": think, "warm-up": warm_up_s or 0.0, "drain": drain}
     limits.check_seconds(seconds)
     limits.check_writable(json_file)
@@ -146,6 +148,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
         think_s=think,
         duration_s=duration,
         warm_up_s=warm_up_s,
+        later_warm_up_s=0.0 if warm_up is None else warm_up_s,
         timeout_s=timeout,
         drain_s=drain,
         seed=seed,
@@ -163,7 +166,8 @@ def load(  # noqa: PLR0917 - each is an option, given by name
     )
     try:
         code = load_runs.search(order, json_file) if find_rate else load_runs.measure(order, json_file)
-    except KeyboardInterrupt:
-        sys.stderr.write("seatrial: interrupted before anything was measured\n")
+    except KeyboardInterrupt as interrupt:
+        why = f": {interrupt}" if str(interrupt) else ""
+        sys.stderr.write(f"seatrial: interrupted before anything was measured{why}\n")
         code = INTERRUPTED
     raise typer.Exit(code)

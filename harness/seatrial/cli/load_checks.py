@@ -43,17 +43,17 @@ def check_engine(engine: str, workers: int, *, users: int | None, judged: bool) 
         )
 
 
-def choose_warm_up(given: str | None, engine: str, *, find_rate: bool) -> float | None:
-    """Return the seconds of the warm-up, None for one that lasts until times are level; not given, by what is run.
+def choose_warm_up(given: str | None, engine: str) -> float | None:
+    """Return the seconds of the warm-up, None for one that lasts until times are level; not given, by the engine.
 
-    Every run of a search would have its own, and Locust's own users cannot be told when to begin the window.
+    Locust's own users cannot be told when to begin the window.
 
     Raises:
         UsageError: it is neither seconds nor auto, or auto for an engine that has none.
     """
     is_locusts_own = engine in LOCUSTS_OWN
     if given is None:
-        return 0.0 if find_rate or is_locusts_own else None
+        return 0.0 if is_locusts_own else None
     warm_up_s = read_warm_up(given)
     if warm_up_s is None and is_locusts_own:
         raise UsageError(

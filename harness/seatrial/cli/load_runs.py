@@ -19,19 +19,20 @@ from seatrial.cli.json_file import STANDARD_OUTPUT, write_json
 from seatrial.cli.load_display import Display
 from seatrial.errors import ExitCode, UsageError, choose_exit_code
 from seatrial.load.address import Address, compose_request, resolve
-from seatrial.load.capacity import Capacity, search_capacity
+from seatrial.load.between_runs import Recovery, SearchWarmUp
+from seatrial.load.capacity import Capacity, Measured, search_capacity
 from seatrial.load.conducting import Conduct
 from seatrial.load.fast_http import run_fast_http
 from seatrial.load.host_lock import HostLock
 from seatrial.load.measuring import measure_load
 from seatrial.load.objectives import Objectives, parse_objectives
 from seatrial.load.plan import Plan
-from seatrial.load.probe import probe
-from seatrial.load.result import Judgement, LoadResult
+from seatrial.load.probe import NoAnswerError, probe
+from seatrial.load.result import LoadResult
 from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
-from seatrial.load.stationarity import WarmUpLimits
+from seatrial.load.stationarity import BRIEF_WARM_UP, WarmUpLimits
 from seatrial.load.stopping import make_stop_rule
-from seatrial.load.summary import render_capacity, render_load
+from seatrial.load.summary import describe_warm_up, render_capacity, render_load
 from seatrial.load.swarm.launch import run_swarm
 
 FIRST_RATE: Final = 10.0
@@ -42,7 +43,7 @@ _MOST_CONNECTIONS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOrder:
-    """The options, checked; seconds, requests a second."""
+    """The options, checked; seconds, requests a second. Of warm-ups None means until response times are level."""
 
     url: str
     arrivals: str
@@ -51,6 +52,8 @@ class LoadOrder:
     think_s: float
     duration_s: float
     warm_up_s: float | None
+    later_warm_up_s: float | None
+    """Of each run of a search but the first."""
     timeout_s: float
     drain_s: float
     seed: int
@@ -98,27 +101,17 @@ def measure(order: LoadOrder, json_file: str) -> int:
 
 
 def search(order: LoadOrder, json_file: str) -> int:
-    """Search the highest rate that keeps the objectives, tell and write it, and return the exit code."""
+    """Search the highest rate that keeps the objectives, tell and write it, and return the exit code.
+
+    Raises:
+        KeyboardInterrupt: before the first run was over, with what there is to say about that run.
+    """
     assert order.objectives is not None
     assert order.rate is not None
-    plan = _ask_once(order, _make_plan(order))
-    count = 0
-
-    def measure_rung(rate: float) -> Judgement:
-        nonlocal count
-        count += 1
-        with _window(order) as directory:
-            result = _measure_open(order, plan, directory, rate=rate, seed=order.seed + count, title=f"{rate:g}/s")
-        if _is_interrupted(result):
-            raise KeyboardInterrupt
-        assert result.judgement is not None
-        status = result.judgement.status if result.judgement.valid else "invalid"
-        order.display.say(f"{rate:g}/s: {status}: {result.judgement.message}")
-        return result.judgement
-
+    runs = _SearchRuns(order, _ask_once(order, _make_plan(order)))
     lowest = max(1.0, FEWEST / order.duration_s)
     found = search_capacity(
-        measure_rung,
+        runs.measure,
         first_rate=max(order.rate, lowest),
         lowest_rate=lowest,
         objectives=order.objectives.describe(),
@@ -129,6 +122,50 @@ def search(order: LoadOrder, json_file: str) -> int:
     if found.highest_kept is not None:
         return int(ExitCode.OK)
     return int(ExitCode.CHECK_FAILED if found.ended == "never-kept" else ExitCode.MEASUREMENT_INVALID)
+
+
+class _SearchRuns:
+    """Makes the runs of a search, one after another, on one server."""
+
+    def __init__(self, order: LoadOrder, plan: Plan) -> None:
+        self._order, self._plan = order, plan
+        self._warm_up = SearchWarmUp(first_s=order.warm_up_s, later_s=order.later_warm_up_s)
+        self._recovery = Recovery(self._ask)
+        self._count = 0
+        self._is_overloaded = False
+
+    def measure(self, rate: float) -> Measured:
+        """Make one run at a rate, tell what came of it, and return that."""
+        order, title, warm_up_s = self._order, f"{rate:g}/s", self._warm_up.next_s
+        self._count += 1
+        with _window(order) as directory:
+            if self._is_overloaded:
+                self._recovery.wait(lambda: order.display.say(f"waiting until {order.url} answers as before"))
+            result = _measure_open(
+                order,
+                msgspec.structs.replace(self._plan, warm_up_s=warm_up_s or 0.0),
+                directory,
+                rate=rate,
+                seed=order.seed + self._count,
+                warm_up=BRIEF_WARM_UP if warm_up_s is None else None,
+                title=title,
+            )
+        if _is_interrupted(result):
+            raise KeyboardInterrupt(next(each.message for each in result.reasons if each.code == "interrupted"))
+        self._warm_up.take_in(result)
+        measured = Measured.read(result)
+        judgement = measured.judgement
+        self._is_overloaded = judgement.status != "met"
+        if result.warm_up:
+            order.display.say(f"{title}: {describe_warm_up(result)}")
+        order.display.say(f"{title}: {judgement.status if judgement.valid else 'invalid'}: {judgement.message}")
+        return measured
+
+    def _ask(self, timeout_s: float) -> float | None:
+        try:
+            return probe(self._plan.destination, self._plan.requests[0], timeout_s).took_s
+        except NoAnswerError:
+            return None
 
 
 def _make_plan(order: LoadOrder) -> Plan:
@@ -190,14 +227,21 @@ def _run(order: LoadOrder, plan: Plan, directory: Path) -> LoadResult:
             on_progress=order.display.show,
         )
     if order.is_open:
-        return _measure_open(order, plan, directory, rate=order.rate, seed=order.seed)
+        return _measure_open(order, plan, directory, rate=order.rate, seed=order.seed, warm_up=_limit(order))
     return measure_load(
         plan, None, directory=directory, conduct=Conduct(warm_up=_limit(order)), on_progress=order.display.show
     )
 
 
 def _measure_open(
-    order: LoadOrder, plan: Plan, directory: Path, *, rate: float | None, seed: int, title: str = ""
+    order: LoadOrder,
+    plan: Plan,
+    directory: Path,
+    *,
+    rate: float | None,
+    seed: int,
+    warm_up: WarmUpLimits | None,
+    title: str = "",
 ) -> LoadResult:
     objectives, schedule = order.objectives, _draw(order, rate, seed)
     if objectives is not None:
@@ -208,7 +252,7 @@ def _measure_open(
         plan,
         schedule,
         directory=directory,
-        conduct=Conduct(warm_up=_limit(order), stop=stop),
+        conduct=Conduct(warm_up=warm_up, stop=stop),
         objectives=objectives,
         requested=rate,
         on_progress=lambda snapshot: order.display.show(snapshot, title),

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from seatrial.errors import UsageError
 from seatrial.load.repeating import repeat_while_invalid
-from seatrial.load.result import Judgement
+from seatrial.load.result import Judgement, LoadResult
 
 Kept = Literal["kept", "missed", "invalid", "undecided"]
 _STATUSES: Final[dict[str, Kept]] = {"met": "kept", "missed": "missed", "undecided": "undecided"}
@@ -36,6 +36,34 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     repeat: Annotated[int, Meta(description="0, or which repeat of an invalid run this is")] = 0
     confirms: Annotated[bool, Meta(description="the rate had been measured before, and is measured once more")] = False
     judgement: Judgement
+    warm_up_s: Annotated[float, Meta(description="how long the same load was put on before the run's window")] = 0.0
+    stationary: Annotated[
+        bool | None, Meta(description="response times were level before the window; null when nobody looked")
+    ] = None
+    warm_up: Annotated[
+        str, Meta(description="what was found of the warm-up, in words; empty when its length was given")
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a run at a rate came to; of its warm-up, what a `Rung` tells."""
+
+    judgement: Judgement
+    warm_up_s: float = 0.0
+    stationary: bool | None = None
+    warm_up: str = ""
+
+    @classmethod
+    def read(cls, result: LoadResult) -> Measured:
+        """Return what a run came to that was held against objectives."""
+        assert result.judgement is not None
+        return cls(
+            judgement=result.judgement,
+            warm_up_s=result.warm_up_s,
+            stationary=result.stationary,
+            warm_up=result.warm_up,
+        )
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,7 +89,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def search_capacity(
-    measure: Callable[[float], Judgement],
+    measure: Callable[[float], Measured],
     *,
     first_rate: float,
     lowest_rate: float = 1.0,
@@ -135,15 +163,24 @@ class _Search:
     rungs: list[Rung] = field(default_factory=list)
     _outcomes: dict[float, list[Kept]] = field(default_factory=dict)
 
-    def measure(self, measure: Callable[[float], Judgement], rate: float) -> None:
+    def measure(self, measure: Callable[[float], Measured], rate: float) -> None:
         outcomes = self._outcomes.setdefault(rate, [])
         confirms, before = bool(outcomes), len(self.rungs)
 
         def make_run() -> Judgement:
-            judgement = measure(rate)
-            status: Kept = _STATUSES[judgement.status] if judgement.valid else "invalid"
-            repeat = len(self.rungs) - before
-            self.rungs.append(Rung(rate=rate, status=status, repeat=repeat, confirms=confirms, judgement=judgement))
+            measured = measure(rate)
+            judgement = measured.judgement
+            rung = Rung(
+                rate=rate,
+                status=_STATUSES[judgement.status] if judgement.valid else "invalid",
+                repeat=len(self.rungs) - before,
+                confirms=confirms,
+                judgement=judgement,
+                warm_up_s=measured.warm_up_s,
+                stationary=measured.stationary,
+                warm_up=measured.warm_up,
+            )
+            self.rungs.append(rung)
             return judgement
 
         repeat_while_invalid(make_run, self._is_enough)

@@ -52,6 +52,10 @@ class WarmUpLimits:
     patience_s: float = 10.0
 
 
+BRIEF_WARM_UP: Final = WarmUpLimits(maximum_s=20.0)
+"""Of a run that is one of many."""
+
+
 class WarmUpVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a warm-up has come to."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seatrial.load.capacity import Capacity
+from seatrial.load.capacity import Capacity, Rung
 from seatrial.load.quantiles import FEWEST
 from seatrial.load.result import LoadResult, Quantiles
 
@@ -23,7 +23,14 @@ def render_capacity(capacity: Capacity, url: str) -> str:
     for rung in capacity.rungs:
         again = ", once more" if rung.confirms else f", repeat {rung.repeat}" if rung.repeat else ""
         lines.append(f"{rung.rate:>10g}/s  {rung.status}{again}: {rung.judgement.message}")
+        if rung.warm_up:
+            lines.append(f"{'':<14}{describe_warm_up(rung)}")
     return "\n".join([*lines, "", f"{capacity.ended}: {capacity.message}"]) + "\n"
+
+
+def describe_warm_up(run: LoadResult | Rung) -> str:
+    """Return how long the warm-up of a run was and what was found of it; that was looked for."""
+    return f"warm-up of {run.warm_up_s:.1f} s: {run.warm_up}"
 
 
 def list_among_failures(result: LoadResult) -> list[str]:
@@ -95,7 +102,7 @@ def _list_lines(result: LoadResult, url: str) -> Iterator[str]:
 def _list_phases(result: LoadResult, url: str) -> Iterator[str]:
     yield f"{url}: {result.mode} loop, {result.arrivals}, {result.duration_s:.4g} s"
     if result.warm_up:
-        yield f"warm-up of {result.warm_up_s:.1f} s: {result.warm_up}"
+        yield describe_warm_up(result)
     if result.ended:
         yield f"ended {'' if result.ended.startswith('limit:') else 'early, '}{result.ended}"
 

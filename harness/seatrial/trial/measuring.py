@@ -26,7 +26,7 @@ from seatrial.load.plan import ANSWERS_FILE, SCHEDULE_FILE, WARM_UP_FILE, Destin
 from seatrial.load.questions import Questions, pick_cases
 from seatrial.load.repeating import repeat_while_invalid
 from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
-from seatrial.load.stationarity import WarmUpLimits
+from seatrial.load.stationarity import BRIEF_WARM_UP
 from seatrial.load.stopping import make_stop_rule
 from seatrial.load.telling import describe_snapshot
 from seatrial.records import LoadRecord
@@ -42,7 +42,6 @@ CALIBRATIONS: Final[dict[str, CalibrationPlan | None]] = {"smoke": None, "standa
 """By profile: a quarter of a minute in `standard`, half a minute in `nightly`."""
 PROGRESS_S: Final = 10.0
 """From one line on a run to the next: a line each second would be most of what a trial prints."""
-WARM_UP: Final = WarmUpLimits(maximum_s=20.0)
 # Arrivals come by chance: so many more than on average are ready.
 _MORE: Final = 1.2
 _PLAN: Final = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=1.0)
@@ -120,7 +119,7 @@ def make_questions(trial: Trial, deployment: Deployment, order: LoadOrder | None
     most_cases = order.cases if order else 0
     if order is not None and order.fresh:
         longest_s = order.duration_s + (
-            WARM_UP.maximum_s + WARM_UP_SLACK_S if order.warm_up_s is None else order.warm_up_s
+            BRIEF_WARM_UP.maximum_s + WARM_UP_SLACK_S if order.warm_up_s is None else order.warm_up_s
         )
         # As many for an order of one: how many there are decides about how much work each is.
         wanted = math.ceil((order.rate or 0.0) * longest_s * _MORE) + 1
@@ -241,7 +240,7 @@ def run_order(
         directory=directory,
         questions=questions,
         conduct=Conduct(
-            warm_up=WARM_UP if order.warm_up_s is None else None,
+            warm_up=BRIEF_WARM_UP if order.warm_up_s is None else None,
             stop=make_stop_rule(order.objectives) if order.objectives else None,
         ),
         objectives=order.objectives,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from seatrial.client import AskTimeoutError, Client
-from seatrial.load.capacity import search_capacity
+from seatrial.load.between_runs import Recovery, SearchWarmUp
+from seatrial.load.capacity import Measured, search_capacity
 from seatrial.load.driver import ExhaustedClientError, UnconnectedError
 from seatrial.load.objectives import Objectives
 from seatrial.load.quantiles import FEWEST
@@ -43,9 +44,6 @@ WARM_UP_S: Final = 0.5
 ENOUGH: Final = 1.5
 """Requests of a run, as a multiple of those that its highest quantile needs at least: what is drawn may be fewer."""
 LEAST_TIMEOUT_S: Final = 2.0
-SETTLE_S: Final = 10.0
-_LEAST_PATIENCE_S: Final = 0.25
-_POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +79,10 @@ class CapacityOrder:
         """Requests a second below which a run would be too long."""
         return self.fewest / max(self.window_s, self.longest_s / 4)
 
-    def order_run(self, rate: float, repeat: int, *, is_first: bool = False) -> LoadOrder:
+    def order_run(self, rate: float, repeat: int, *, warm_up_s: float | None = WARM_UP_S) -> LoadOrder:
         """Return one run: what is not answered within twice the largest bound has missed it, and is not waited for.
 
-        The first waits until response times are level; those after it find a server that is warm.
+        A warm-up of None waits until response times are level.
         """
         patience_s = max(LEAST_TIMEOUT_S, 2e-3 * max(self.objectives.bounds_ms.values(), default=0.0))
         return LoadOrder(
@@ -92,7 +90,7 @@ class CapacityOrder:
             rate=rate,
             arrivals=self.objectives.arrivals,
             duration_s=max(self.window_s, self.fewest / rate),
-            warm_up_s=None if is_first else WARM_UP_S,
+            warm_up_s=warm_up_s,
             timeout_s=patience_s,
             drain_s=patience_s,
             seed=self.seed + repeat,
@@ -155,9 +153,9 @@ class _Search:
         self._trial, self._name, self._deployment = trial, name, deployment
         self._questions, self._order, self._idle = questions, order, idle
         self._tried: Counter[float] = Counter()
-        self._is_warm = False
-        self._warming_s = self._longest_run_s = 0.0
-        self._patience_s = max(_LEAST_PATIENCE_S, 2 * (_ask(deployment, SETTLE_S) or 0.0))
+        self._warm_up = SearchWarmUp(later_s=WARM_UP_S)
+        self._longest_run_s = 0.0
+        self._recovery = Recovery(lambda timeout_s: _ask(deployment, timeout_s))
         self._began_s = time.monotonic()
 
     @property
@@ -166,23 +164,24 @@ class _Search:
 
     def may_go_on(self) -> bool:
         """Whether a run that is as long as the longest so far would be over in time, which begins with the first window."""
-        return self.elapsed_s - self._warming_s + self._longest_run_s <= self._order.longest_s
+        return self.elapsed_s - self._warm_up.took_s + self._longest_run_s <= self._order.longest_s
 
-    def measure(self, rate: float) -> Judgement:
+    def measure(self, rate: float) -> Measured:
         """Make one run at a rate, and judge it."""
         self._idle()
-        began_s, warming_s = time.monotonic(), self._warming_s
-        order = self._order.order_run(rate, self._tried[rate], is_first=not self._is_warm)
+        began_s, warming_s = time.monotonic(), self._warm_up.took_s
+        order = self._order.order_run(rate, self._tried[rate], warm_up_s=self._warm_up.next_s)
         self._tried[rate] += 1
-        judgement = self._run(order)
+        measured = self._run(order)
+        judgement = measured.judgement
         if judgement.status != "met":
-            self._settle()
-        took_s = time.monotonic() - began_s - (self._warming_s - warming_s)
+            self._recovery.wait()
+        took_s = time.monotonic() - began_s - (self._warm_up.took_s - warming_s)
         self._longest_run_s = max(self._longest_run_s, took_s)
         self._trial.say(f"{self._name}: {rate:g}/s: {judgement.status}: {judgement.message}")
-        return judgement
+        return measured
 
-    def _run(self, order: LoadOrder) -> Judgement:
+    def _run(self, order: LoadOrder) -> Measured:
         assert order.objectives is not None
         schedule = draw_schedule(order)
         assert schedule is not None
@@ -194,17 +193,15 @@ class _Search:
             result = run_order(self._questions, schedule, order, directory)
         except UnconnectedError as error:
             self._keep(order, None, None, "")
-            return Judgement(status="missed", message=f"no connection could be made: {error.message}")
+            judgement = Judgement(status="missed", message=f"no connection could be made: {error.message}")
+            return Measured(judgement=judgement)
         except ExhaustedClientError as error:
             self._keep(order, None, None, "")
-            return Judgement(status="undecided", valid=False, message=error.message)
-        if order.warm_up_s is None:
-            self._is_warm = True
-            self._warming_s += result.warm_up_s
+            return Measured(judgement=Judgement(status="undecided", valid=False, message=error.message))
+        self._warm_up.take_in(result)
         throttled = compare_usage(before, read_usage(self._deployment))["throttled_periods"]
         self._keep(order, result, throttled, str(directory.relative_to(self._trial.directory.path)))
-        assert result.judgement is not None
-        return result.judgement
+        return Measured.read(result)
 
     def _keep(self, order: LoadOrder, result: LoadResult | None, throttled: float | None, samples: str) -> None:
         times = result.response_time_s if result else None
@@ -226,22 +223,13 @@ class _Search:
             )
         )
 
-    def _settle(self) -> None:
-        """Wait until a question is answered about as soon as before the search: an overloaded server works on for a while."""
-        deadline_s = time.monotonic() + SETTLE_S
-        while time.monotonic() < deadline_s:
-            took_s = _ask(self._deployment, deadline_s - time.monotonic())
-            if took_s is not None and took_s <= self._patience_s:
-                return
-            time.sleep(_POLL_S)
-
 
 def _ask(deployment: Deployment, timeout_s: float) -> float | None:
     """Return how long a golden case took, right or not; None when it got no answer."""
     began_s = time.monotonic()
     try:
         with Client(deployment.endpoint, deployment.model.manifest) as client:
-            client.ask(deployment.model.cases[0].inputs, timeout_s=max(timeout_s, 0.1))
+            client.ask(deployment.model.cases[0].inputs, timeout_s=timeout_s)
     except (OSError, AskTimeoutError):
         return None
     return time.monotonic() - began_s

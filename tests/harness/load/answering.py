@@ -102,6 +102,14 @@ class Answering:
         elif self.kind == "queue":
             async with self.turn:
                 await asyncio.sleep(self.numbers[0])
+        elif self.kind == "cold":
+            # Its first answers take long, those after them queue for one that is quick.
+            count, cold_s, service_s = self.numbers
+            if self.answered <= count:
+                await asyncio.sleep(cold_s)
+                return
+            async with self.turn:
+                await asyncio.sleep(service_s)
         elif self.kind == "stall":
             await asyncio.sleep(600)
         elif self.kind == "freeze":

@@ -10,27 +10,29 @@ import numpy as np
 import pytest
 
 from seatrial.errors import UsageError
-from seatrial.load.capacity import Capacity, search_capacity
+from seatrial.load.capacity import Capacity, Measured, search_capacity
 from seatrial.load.repeating import repeat_while_invalid
 from seatrial.load.result import Judgement
 
-KEPT = Judgement(status="met", message="p99 is fine")
-MISSED = Judgement(status="missed", message="p99 is 61 ms, at most 50 ms was asked")
-INVALID = Judgement(status="undecided", valid=False, message="the measurement is invalid (late-sends)")
-UNDECIDED = Judgement(status="undecided", message="p99 of all 10 requests cannot be told, at least 100 are needed")
+KEPT = Measured(judgement=Judgement(status="met", message="p99 is fine"))
+MISSED = Measured(judgement=Judgement(status="missed", message="p99 is 61 ms, at most 50 ms was asked"))
+INVALID = Measured(
+    judgement=Judgement(status="undecided", valid=False, message="the measurement is invalid (late-sends)")
+)
+UNDECIDED = Measured(
+    judgement=Judgement(status="undecided", message="p99 of all 10 requests cannot be told, at least 100 are needed")
+)
 SERVICE_S = 0.001
 BOUND_S = 0.005
 
 
-def has_capacity(rate: float) -> Callable[[float], Judgement]:
+def has_capacity(rate: float) -> Callable[[float], Measured]:
     return lambda tried: KEPT if tried <= rate else MISSED
 
 
-def follow(
-    script: dict[float, list[Judgement]], otherwise: Callable[[float], Judgement]
-) -> Callable[[float], Judgement]:
+def follow(script: dict[float, list[Measured]], otherwise: Callable[[float], Measured]) -> Callable[[float], Measured]:
     """Answer at some rates from a list, one after another, and otherwise by a law."""
-    left: dict[float, Iterator[Judgement]] = {rate: iter(answers) for rate, answers in script.items()}
+    left: dict[float, Iterator[Measured]] = {rate: iter(answers) for rate, answers in script.items()}
     return lambda rate: next(left.get(rate, iter(())), None) or otherwise(rate)
 
 
@@ -72,7 +74,7 @@ def test_it_doubles_then_bisects_then_confirms_and_records_all_in_order() -> Non
     assert msgspec.json.decode(msgspec.json.encode(capacity), type=Capacity) == capacity
 
 
-def simulate(rate: float, rng: np.random.Generator, seconds: float = 20.0) -> Judgement:
+def simulate(rate: float, rng: np.random.Generator, seconds: float = 20.0) -> Measured:
     """One run against one server with a queue and constant service (M/D/1), judged by its p99."""
     count = max(int(rng.poisson(rate * seconds)), 1000)
     gaps = rng.exponential(1 / rate, count)
@@ -253,7 +255,7 @@ def test_too_many_runs_are_not_made() -> None:
 
 
 def test_interrupted_it_says_what_is_known() -> None:
-    def measure(rate: float) -> Judgement:
+    def measure(rate: float) -> Measured:
         if rate > 300.0:
             raise KeyboardInterrupt
         return KEPT
@@ -269,7 +271,7 @@ def test_interrupted_it_says_what_is_known() -> None:
 def test_interrupted_among_invalid_runs_it_says_those() -> None:
     left = [INVALID, INVALID]
 
-    def measure(_: float) -> Judgement:
+    def measure(_: float) -> Measured:
         if not left:
             raise KeyboardInterrupt
         return left.pop()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import signal
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -22,21 +21,8 @@ from seatrial.load.result import LoadResult
 Serve = Callable[..., int]
 
 
-def load(*arguments: str, timeout_s: float = 90.0) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "seatrial", "load", *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s)
-
-
-def interrupt(argv: list[str], word: str) -> Any:
-    """Return the result of a command that is told to stop when it has said a word."""
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as popen:
-        assert popen.stderr is not None
-        assert popen.stdout is not None
-        assert any(word in line for line in popen.stderr)
-        popen.send_signal(signal.SIGINT)
-        result = json.loads(popen.stdout.read())
-        assert popen.wait(timeout=30) == 130
-    return result
+COMMANDING = runpy.run_path(str(Path(__file__).with_name("commanding.py")))
+load, interrupt = COMMANDING["load"], COMMANDING["interrupt"]
 
 
 def read_schema() -> object:
@@ -283,24 +269,20 @@ def test_an_objective_decides_the_exit_code(serve: Serve, objective: str, status
 
 
 @pytest.mark.parametrize(
-    ("given", "engine", "find_rate", "warm_up_s"),
+    ("given", "engine", "warm_up_s"),
     [
-        (None, "pacer", False, None),
-        (None, "locust", False, None),
-        (None, "pacer", True, 0.0),
-        (None, "fast-http", False, 0.0),
-        (None, "http", False, 0.0),
-        ("auto", "pacer", True, None),
-        ("auto", "locust", False, None),
-        ("0", "pacer", False, 0.0),
-        ("2.5", "http", False, 2.5),
+        (None, "pacer", None),
+        (None, "locust", None),
+        (None, "fast-http", 0.0),
+        (None, "http", 0.0),
+        ("auto", "locust", None),
+        ("0", "pacer", 0.0),
+        ("2.5", "http", 2.5),
     ],
 )
-def test_the_warm_up_hangs_on_what_is_run(
-    given: str | None, engine: str, find_rate: bool, warm_up_s: float | None
-) -> None:
+def test_the_warm_up_hangs_on_what_is_run(given: str | None, engine: str, warm_up_s: float | None) -> None:
     """None: until response times are level."""
-    assert choose_warm_up(given, engine, find_rate=find_rate) == warm_up_s
+    assert choose_warm_up(given, engine) == warm_up_s
 
 
 @pytest.mark.parametrize("engine", ["pacer", "locust"])
@@ -316,31 +298,6 @@ def test_a_warm_up_is_as_long_as_it_takes_and_shown(serve: Serve, engine: str) -
     assert result["warm_up"].startswith(("level", "p50")) or "never became stationary" in result["warm_up"]
     assert result["warm_up"].split(",")[0] in done.stderr, "it is shown while it goes on"
     assert result["duration_s"] == 1.0
-
-
-def test_a_search_says_every_rung(serve: Serve) -> None:
-    done = load(
-        f"http://127.0.0.1:{serve('failing')}/",
-        "--find-rate",
-        "--rate",
-        "60",
-        "--duration",
-        "1",
-        "--drain",
-        "1",
-        "--objective",
-        "errors < 1 %",
-        "--json",
-        "-",
-        "-q",
-    )
-    found = json.loads(done.stdout)
-
-    assert found["schema"] == "seatrial.capacity/1"
-    assert found["highest_kept"] is None
-    assert found["rungs"][0]["rate"] == 60
-    assert {rung["status"] for rung in found["rungs"]} <= {"missed", "invalid", "undecided"}
-    assert done.returncode == (1 if found["ended"] == "never-kept" else 7)
 
 
 @pytest.mark.parametrize("engine", ["fast-http", "locust"])

@@ -264,7 +264,18 @@ def test_whoever_kills_it_has_a_terminal_with_a_cursor(serve: Serve) -> None:
 
 def test_a_search_keeps_a_line_of_every_rate_above_its_bar(serve: Serve) -> None:
     """And Ctrl-C ends all of it, with what is known by then."""
-    options = ("--find-rate", "--rate", "60", "--duration", "2", "--whole", "--objective", "p50 <= 5 s")
+    options = (
+        "--find-rate",
+        "--rate",
+        "60",
+        "--warm-up",
+        "0",
+        "--duration",
+        "2",
+        "--objective",
+        "p50 <= 5 s",
+        "--whole",
+    )
     with run_on_terminal(command(serve("delay", 0.005), *options), width=120) as program:
         program.wait_for(r"\n60/s: (.|\n)*/s window ━")
         program.type("\x03")

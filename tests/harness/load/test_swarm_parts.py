@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from seatrial.load.analysis import analyse
-from seatrial.load.arrivals import Poisson
+from seatrial.load.arrivals import Poisson, Trace
 from seatrial.load.driver import PacerRun
 from seatrial.load.plan import Destination, Done, Plan, Progress, Ready
 from seatrial.load.result import LoadResult, Quantiles, Reason
