@@ -34,7 +34,12 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     requested: Annotated[float | None, Meta(description="as given; null in a closed loop")]
     scheduled: Annotated[float | None, Meta(description="of the schedule that was computed; null in a closed loop")]
-    achieved: Annotated[float, Meta(description="successful answers a second within the window")]
+    achieved: Annotated[
+        float | None,
+        Meta(
+            description="successful answers a second within the window; null in an invalid closed loop, whose headline it is"
+        ),
+    ]
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -122,6 +122,19 @@ def test_a_run_that_is_no_measurement_has_no_figures(samples: Samples, done: dic
     assert result.requests == len(samples)
 
 
+@pytest.mark.parametrize(
+    ("mode", "stopped", "told"),
+    [("closed", "told to stop", False), ("closed", "", True), ("open", "told to stop", True), ("open", "", True)],
+)
+def test_the_rate_of_a_closed_loop_is_a_figure_and_withheld_like_times(mode: str, stopped: str, told: bool) -> None:
+    """In an open loop it is how much of the schedule came back. What was sent can be seen in any case."""
+    result = analyse(make_run(CALM, done={"stopped": stopped}, mode=mode), scheduled=100.0 if mode == "open" else None)
+
+    assert result.valid is not bool(stopped)
+    assert (result.rate.achieved is not None) is told
+    assert (result.requests, result.outcomes, result.duration_s) == (len(CALM), {"answered": len(CALM)}, 20.0)
+
+
 def test_a_quiet_warm_up_hides_no_want_of_cpu() -> None:
     """Over both the client worked 25 % of the time, in the window 95 %."""
     minute_s = 60.0

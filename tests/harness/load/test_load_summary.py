@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from seatrial.load.analysis import NO_FIGURES
-from seatrial.load.result import Lag, LoadResult, Rate
+from seatrial.load.result import Lag, LoadResult, Rate, Reason
 from seatrial.load.summary import render_load
 
 
@@ -59,6 +59,30 @@ def test_what_was_in_flight_twice_is_a_remark_where_answers_are_compared(
     lines = render(checked=checked, client={"doubled": doubled})
 
     assert sum(line.startswith("remark: 3 requests, warm-up included, asked what another") for line in lines) == shown
+
+
+def test_a_closed_loop_that_is_no_measurement_shows_no_figure_but_what_was_sent() -> None:
+    reason = Reason(code="client-saturated", message="it worked all the time", fix="a quieter machine")
+    lines = render(
+        mode="closed",
+        valid=False,
+        reasons=(reason,),
+        rate=Rate(requested=None, scheduled=None, achieved=None),
+        connections_opened=3,
+    )
+
+    assert "rate: -; 3 connections opened" in lines
+    assert not any("/s" in line for line in lines)
+    assert "12 requests: 9 answered, 2 wrong, 1 timed out; answers were not compared with anything" in lines
+    at = lines.index("INVALID: the client or the machine could not measure, so there are neither times nor a rate")
+    assert lines[at + 1 :] == ["  client-saturated: it worked all the time", "    Fix: a quieter machine"]
+
+
+def test_what_came_of_a_schedule_is_told_of_an_open_loop_that_is_no_measurement_too() -> None:
+    lines = render(valid=False)
+
+    assert "rate: 10/s requested, 10.0/s scheduled, 9.0/s answered right; 0 connections opened" in lines
+    assert lines[-1] == "INVALID: the client or the machine could not measure, so there are no times"
 
 
 @pytest.mark.parametrize(("stationary", "shown"), [(False, 1), (True, 0), (None, 0)])
