@@ -58,6 +58,13 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ]
     message: Annotated[str, Meta(description="what was found, with figures")]
     fix: str
+    signs: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="stable, of client-saturated, what it was found by: lag, stalls, busy, waiting, crowd, steal, "
+            "steal-of-a-second; empty for other codes"
+        ),
+    ] = ()
 
 
 Status = Literal["met", "missed", "undecided"]

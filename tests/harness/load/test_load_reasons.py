@@ -123,6 +123,28 @@ def test_a_run_that_is_no_measurement_has_no_figures(samples: Samples, done: dic
 
 
 @pytest.mark.parametrize(
+    ("done", "machine", "signs"),
+    [
+        ({"loop_lag_ns": (8 * MS,) * 200}, {}, ("lag",)),
+        ({"loop_lag_ns": (80 * MS,) * 20 + (0,) * 180}, {}, ("stalls",)),
+        ({"spun_s": 0.5}, {}, ("busy",)),
+        ({}, {"client_waited_s": 18.0}, ("waiting",)),
+        ({}, {"steal_share": 0.2}, ("steal",)),
+        ({}, {"steal_worst_share": 0.21}, ("steal-of-a-second",)),
+        ({"spun_s": 0.5}, {"client_waited_s": 3.0, "steal_share": 0.2}, ("busy", "waiting", "steal")),
+    ],
+)
+def test_what_shows_that_the_client_could_not_measure_has_names(
+    done: dict[str, Any], machine: dict[str, float], signs: tuple[str, ...]
+) -> None:
+    """So that who measures the client itself, which works all the time then, knows that it was nothing else."""
+    (reason,) = analyse(make_run(CALM, done=done), machine=MachineUse(**machine)).reasons
+
+    assert (reason.code, reason.signs) == ("client-saturated", signs)
+    assert msgspec.json.decode(msgspec.json.encode(reason), type=type(reason)) == reason
+
+
+@pytest.mark.parametrize(
     ("mode", "stopped", "told"),
     [("closed", "told to stop", False), ("closed", "", True), ("open", "told to stop", True), ("open", "", True)],
 )
@@ -238,6 +260,7 @@ def test_a_client_that_waits_for_a_cpu_among_many_is_saturated(
 
     assert [reason.code for reason in reasons] == (["client-saturated"] if found else [])
     if found and machine is CROWD:
+        assert reasons[0].signs == ("crowd",)
         assert "4 processes wanted one of 2 CPUs in the median, it waited 8% of the time" in reasons[0].message
 
 
