@@ -78,17 +78,18 @@ def main() -> None:
 
 def conclude(readings: Mapping[str, Sequence[Reading]], known: Sequence[str]) -> tuple[str, int]:
     """Return the last lines and the exit code, which is 1 too when a known miss is no bound of the rows that were measured."""
-    met = [(name_bound(row, reading), reading.met) for row, listed in readings.items() for reading in listed]
+    listed = [(row, reading) for row, each in readings.items() for reading in each if not reading.is_remark]
+    met = [(name_bound(row, reading), reading.met) for row, reading in listed]
     missed = [name for name, verdict in met if verdict is False]
     unexpected = [name for name in missed if name not in known]
-    unmeasured = sum(verdict is None for _, verdict in met)
+    unmeasured = [name for name, verdict in met if verdict is None]
     names = {name for name, _ in met}
     unknown = [name for name in known if name.partition("/")[0] in readings and name not in names]
     lines = [f"{name} is known as a miss, and is met" for name, verdict in met if verdict and name in known]
     lines += [f"{name} is known as a miss, and is no bound: {', '.join(sorted(names))}" for name in unknown]
-    counts = [f"{len(met) - len(missed) - unmeasured} met", f"{len(unexpected)} NOT MET"]
+    counts = [f"{len(met) - len(missed) - len(unmeasured)} met", f"{len(unexpected)} NOT MET"]
     counts += [f"{len(missed) - len(unexpected)} missed (known)"] if known else []
-    lines.append(", ".join([*counts, f"{unmeasured} not measured"]))
+    lines.append(", ".join([*counts, f"{len(unmeasured)} not measured"]))
     return "\n".join(lines) + "\n", 1 if unexpected or unknown else 0
 
 
