@@ -101,7 +101,7 @@ def test_where_the_surplus_goes_is_a_remark_that_is_neither_met_nor_missed() -> 
 
     assert "a remark    to the server 32 us\n" in render("stall", remark)
     assert not re.search("met|measured", render("stall", remark))
-    assert conclude({"stall": [remark]}, []) == ("0 met, 0 NOT MET, 0 not measured\n", 0)
+    assert conclude({"stall": [remark]}, [], strict=True) == ("0 met, 0 NOT MET, 0 not measured\n", 0)
 
 
 def test_arrivals_that_are_no_poisson_process_are_a_miss() -> None:
@@ -145,6 +145,42 @@ def test_the_command_prints_and_writes_its_rows(tmp_path: Path) -> None:
     assert [reading["met"] for reading in readings] == [True, True], done.stdout
     assert done.stdout.count("must reach") == len(readings)
     assert all(reading["reached"] in done.stdout for reading in readings)
+
+
+@pytest.mark.parametrize(("known", "code"), [((), 1), (("throughput/wrk",), 1), (("throughput/wrk", "lag"), 0)])
+def test_what_was_not_measured_is_as_bad_as_a_miss_where_it_is_to_be(known: tuple[str, ...], code: int) -> None:
+    from load_table.row import Reading
+    from measure_load import conclude
+
+    lines = {
+        row: [Reading(bound=bound, what="a", must="b", reached="c", met=None)]
+        for row, bound in (("lag", ""), ("throughput", "wrk"))
+    }
+    told, strict_code = conclude(lines, known, strict=True)
+
+    assert strict_code == code
+    assert ("throughput/wrk was not measured, which --strict does not allow\n" in told) is (
+        "throughput/wrk" not in known
+    )
+    assert ("lag was not measured" in told) is bool(code)
+    assert told.endswith("2 not measured\n")
+    assert conclude(lines, known)[1] == 0
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
+def test_strict_is_an_option(monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int) -> None:
+    import measure_load
+    from load_table.row import Options, Reading
+
+    def read(_: Options) -> list[Reading]:
+        return [Reading(what="a", must="b", reached="c", met=None)]
+
+    monkeypatch.setattr(measure_load, "ROWS", {"lag": read})
+    monkeypatch.setattr(sys, "argv", ["measure_load.py", *options])
+    with pytest.raises(SystemExit) as ended:
+        measure_load.main()
+
+    assert ended.value.code == code
 
 
 @pytest.mark.parametrize(
@@ -208,6 +244,20 @@ def test_the_known_misses_of_each_night_are_bounds_of_the_table() -> None:
 
     assert known == {"throughput/FastHttpUser"}
     assert known <= {name_bound("throughput", reading) for reading in read_lack("not installed")}
+
+
+def test_each_night_has_what_its_rows_need_and_is_red_where_one_is_not_measured() -> None:
+    from load_table.nginx import PACKAGES
+    from load_table.throughput import INSTALL
+
+    workflow = (SCRIPTS.parent / ".github" / "workflows" / "load-table.yml").read_text(encoding="utf-8")
+    (installed,) = re.findall(r"apt-get install (.+)", workflow)
+    by_apt = {how.removeprefix("apt-get install ") for how in INSTALL.values() if how.startswith("apt-get install ")}
+
+    assert by_apt | set(PACKAGES.values()) <= set(installed.split())
+    assert {how for how in INSTALL.values() if not how.startswith("apt-get")} == {"pip install 'seatrial[load]'"}
+    assert ".[all]" in workflow, "which has seatrial[load] in it"
+    assert re.search(r"measure_load\.py [^\n]*--strict", workflow)
 
 
 def test_a_row_keeps_the_machine_unless_what_it_starts_does(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
