@@ -3,11 +3,12 @@
     python scripts/measure_load.py                          everything, about an hour
     python scripts/measure_load.py --quick                  everything in short, about eight minutes: says whether it works
     python scripts/measure_load.py --only stall --only lag --patience 60
-    python scripts/measure_load.py --known-miss throughput/FastHttpUser
+    python scripts/measure_load.py --strict --known-miss throughput/FastHttpUser
 
 Each line says what it must reach, what it reached (the median of several runs, in turn with what it is compared to) and
 whether that is enough. Nothing is left out: what was not measured says why. Each row waits until no trial and no other load
-run uses the machine, and keeps them waiting. Exit code: 1 when something is not met that was not named as known.
+run uses the machine, and keeps them waiting. Exit code: 1 when something is not met that was not named as known; with --strict
+also when something was not measured that was not.
 """
 
 from __future__ import annotations
@@ -71,25 +72,36 @@ def main() -> None:
         options.tell(f"{name} took {time.monotonic() - began_s:.0f} s")
     if given.json:
         _write(given.json, readings, options, given.known_miss)
-    told, code = conclude(readings, given.known_miss)
+    told, code = conclude(readings, given.known_miss, strict=given.strict)
     sys.stdout.write(told)
     sys.exit(code)
 
 
-def conclude(readings: Mapping[str, Sequence[Reading]], known: Sequence[str]) -> tuple[str, int]:
-    """Return the last lines and the exit code, which is 1 too when a known miss is no bound of the rows that were measured."""
-    met = [(name_bound(row, reading), reading.met) for row, listed in readings.items() for reading in listed]
+def conclude(
+    readings: Mapping[str, Sequence[Reading]], known: Sequence[str], *, strict: bool = False
+) -> tuple[str, int]:
+    """Return the last lines and the exit code, which is 1 too when a known miss is no bound of the rows that were measured.
+
+    Args:
+        readings: by row.
+        known: names of bounds that may be missed, and not be measured.
+        strict: what was not measured is as bad as what is not met.
+    """
+    listed = [(row, reading) for row, each in readings.items() for reading in each if not reading.is_remark]
+    met = [(name_bound(row, reading), reading.met) for row, reading in listed]
     missed = [name for name, verdict in met if verdict is False]
     unexpected = [name for name in missed if name not in known]
-    unmeasured = sum(verdict is None for _, verdict in met)
+    unmeasured = [name for name, verdict in met if verdict is None]
+    lacking = [name for name in dict.fromkeys(unmeasured) if strict and name not in known]
     names = {name for name, _ in met}
     unknown = [name for name in known if name.partition("/")[0] in readings and name not in names]
     lines = [f"{name} is known as a miss, and is met" for name, verdict in met if verdict and name in known]
     lines += [f"{name} is known as a miss, and is no bound: {', '.join(sorted(names))}" for name in unknown]
-    counts = [f"{len(met) - len(missed) - unmeasured} met", f"{len(unexpected)} NOT MET"]
+    lines += [f"{name} was not measured, which --strict does not allow" for name in lacking]
+    counts = [f"{len(met) - len(missed) - len(unmeasured)} met", f"{len(unexpected)} NOT MET"]
     counts += [f"{len(missed) - len(unexpected)} missed (known)"] if known else []
-    lines.append(", ".join([*counts, f"{unmeasured} not measured"]))
-    return "\n".join(lines) + "\n", 1 if unexpected or unknown else 0
+    lines.append(", ".join([*counts, f"{len(unmeasured)} not measured"]))
+    return "\n".join(lines) + "\n", 1 if unexpected or unknown or lacking else 0
 
 
 def _parse() -> argparse.Namespace:
@@ -113,7 +125,10 @@ def _parse() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME",
-        help="ROW, or ROW/BOUND of throughput, that may be missed; repeats",
+        help="ROW, or ROW/BOUND of throughput, that may be missed, or not measured; repeats",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit code 1 also when something was not measured and is no --known-miss"
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()

@@ -21,21 +21,29 @@ import numpy as np
 from load_table.answers import ANSWER, MANIFEST, NUMBER
 from load_table.nginx import explain_lack, serve_nginx
 from load_table.row import Options, Reading
+from load_table.running import on_cpu
 from load_table.throughput import USERS
+from load_table.verdicts import are_enough, tell_flaws, tell_left_out
 from seatrial.endpoint import Endpoint
 from seatrial.load.arrivals import SECOND_NS
 from seatrial.load.checking import check_answers
 from seatrial.load.child import read_line, write_line
-from seatrial.load.driver import LEAD_S, READY_TIMEOUT_S, SLACK_S, read_answers
+from seatrial.load.client_saturation import CLIENT_SATURATED
+from seatrial.load.driver import LEAD_S, READY_TIMEOUT_S, SLACK_S, PacerRun, read_answers
+from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import SAMPLES_FILE, Destination, Done, Event, Plan, Progress, Ready
 from seatrial.load.questions import Questions
 from seatrial.load.samples import Outcome, read_samples
+from seatrial.load.validity import find_flaws
 from seatrial.model import Case
 
 WHAT = f"what checking answers costs a closed loop against nginx, {USERS} users, one core each"
 MUST = (
     "< 5 % of its requests/s without, in the same run; of its CPU time a request where single pairs differ by over 20 %"
 )
+WHAT_ALONE = "what telling an answer from the last one of its case costs, timed alone"
+MUST_ALONE = "< 5 % of the CPU time that a request takes the loop without it, in the same run"
+CALLS = 200_000
 QUESTIONS = 2 * USERS
 """So many that none is asked twice at a time."""
 WARM_UP_S = 0.5
@@ -47,6 +55,11 @@ UNCHECKED = (str(Path(__file__).with_name("unchecked_pacer.py")),)
 _E = TypeVar("_E", Ready, Done)
 
 
+# Neighbours that take CPU time show in how far single pairs differ, and the cost is what checking takes of it then. That the
+# client works all the time is what is compared.
+HARMLESS = {CLIENT_SATURATED}
+
+
 class Loop(NamedTuple):
     """What came of one."""
 
@@ -54,6 +67,8 @@ class Loop(NamedTuple):
     """Requests a second."""
     cpu_s: float
     """Of the pacer, a request: tells the cost where neighbours take CPU time, or the server is slower than its client."""
+    flaw: str = ""
+    """Why it is no loop to compare."""
 
 
 def measure_checking(options: Options) -> Iterator[Reading]:
@@ -61,10 +76,11 @@ def measure_checking(options: Options) -> Iterator[Reading]:
     lack = explain_lack()
     if lack:
         yield Reading(what=WHAT, must=MUST, reached=lack, met=None)
+        yield Reading(what=WHAT_ALONE, must=MUST_ALONE, reached=lack, met=None)
         return
     cpus = sorted(os.sched_getaffinity(0))
     duration_s, repeats = options.choose(8.0, 3.0), max(options.repeats, FEWEST_REPEATS)
-    with_check, without = list[Loop](), list[Loop]()
+    with_check, without, alone_s = list[Loop](), list[Loop](), list[float]()
     with serve_nginx(ANSWER.decode(), cpu=cpus[-1]) as url:
         questions = make_questions(url)
         for repeat in range(repeats):
@@ -72,13 +88,23 @@ def measure_checking(options: Options) -> Iterator[Reading]:
             with_check.append(run_loop(CHECKED, questions, duration_s, cpus[0]))
             options.wait_quiet()
             without.append(run_loop(UNCHECKED, questions, duration_s, cpus[0]))
+            with on_cpu(cpus[0]):
+                alone_s.append(time_identifying())
             told = f"{with_check[-1].rate:,.0f}/s with, {without[-1].rate:,.0f}/s without"
             options.tell(f"checking: {told} ({repeat + 1} of {repeats})")
     yield compare(with_check, without)
+    yield compare_alone(alone_s, without)
 
 
 def compare(with_check: Sequence[Loop], without: Sequence[Loop]) -> Reading:
-    """Return the line of both loops, which ran in turn."""
+    """Return the line of both loops, which ran in turn; of pairs in which either is no loop to compare nothing is told."""
+    runs = len(without)
+    flaws = [mine.flaw or theirs.flaw for mine, theirs in zip(with_check, without, strict=True)]
+    left_out = tell_left_out([flaw for flaw in flaws if flaw], runs)
+    with_check = [loop for loop, flaw in zip(with_check, flaws, strict=True) if not flaw]
+    without = [loop for loop, flaw in zip(without, flaws, strict=True) if not flaw]
+    if not are_enough(len(without), runs):
+        return Reading(what=WHAT, must=MUST, reached=f"not measured: {left_out}", met=None)
     rates = [median(loop.rate for loop in loops) for loops in (with_check, without)]
     cpu_s = [median(loop.cpu_s for loop in loops) for loops in (with_check, without)]
     cost = 1 - rates[0] / rates[1]
@@ -88,7 +114,8 @@ def compare(with_check: Sequence[Loop], without: Sequence[Loop]) -> Reading:
         must=MUST,
         reached=f"{cost:.1%}: {rates[0]:,.0f}/s with, {rates[1]:,.0f}/s without "
         f"(medians of {len(pairs)}, in turn; single pairs {pairs[0]:.1%} to {pairs[-1]:.1%}); "
-        f"of the pacer's CPU {cpu_s[0] * 1e6:.2f} us a request to {cpu_s[1] * 1e6:.2f}, {1 - cpu_s[1] / cpu_s[0]:.1%}",
+        f"of the pacer's CPU {cpu_s[0] * 1e6:.2f} us a request to {cpu_s[1] * 1e6:.2f}, {1 - cpu_s[1] / cpu_s[0]:.1%}"
+        + (f"; {left_out}" if left_out else ""),
         # Where single pairs differ by so much neighbours had the CPU: what it took of it is what can be told then.
         met=(cost if pairs[-1] - pairs[0] < UNSURE else 1 - cpu_s[1] / cpu_s[0]) < 0.05,
         figures={
@@ -101,6 +128,44 @@ def compare(with_check: Sequence[Loop], without: Sequence[Loop]) -> Reading:
             "cpu_without_s": cpu_s[1],
         },
     )
+
+
+def compare_alone(alone_s: Sequence[float], without: Sequence[Loop]) -> Reading:
+    """Return the line of what an answer's check takes by itself, seconds of CPU, beside the loop that has none.
+
+    The bound is of the loop, and a request's CPU time is the least that it may be held against: on the clock it takes as long or
+    longer. A number of requests a second would be that of one machine, and no other's.
+    """
+    loops = [loop for loop in without if not loop.flaw]
+    if not are_enough(len(loops), len(without)):
+        left_out = tell_left_out([loop.flaw for loop in without if loop.flaw], len(without))
+        return Reading(what=WHAT_ALONE, must=MUST_ALONE, reached=f"not measured: {left_out}", met=None)
+    cost_s, request_s = median(alone_s), median(loop.cpu_s for loop in loops)
+    return Reading(
+        what=WHAT_ALONE,
+        must=MUST_ALONE,
+        reached=f"{cost_s / request_s:.1%}: {cost_s * 1e9:.0f} ns an answer, of {request_s * 1e6:.2f} us a request "
+        f"(medians of {len(alone_s)} and {len(loops)}, in turn)",
+        met=cost_s < 0.05 * request_s,
+        figures={"identify_s": cost_s, "request_s": request_s},
+    )
+
+
+def time_identifying() -> float:
+    """Return the seconds of CPU that one answer costs, when it is the same as the last of its case."""
+    copies = [bytes(bytearray(ANSWER)) for _ in range(64)]
+    with tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory:
+        recorder = Recorder(Path(directory), keep_bodies_bytes=1 << 20)
+        began_s = time.process_time()
+        for number in range(CALLS):
+            recorder.identify(0, 200, copies[number & 63], "application/json")
+        took_s = time.process_time() - began_s
+        began_s = time.process_time()
+        for number in range(CALLS):
+            copies[number & 63]
+        took_s -= time.process_time() - began_s
+        recorder.close()
+    return took_s / CALLS
 
 
 def make_questions(url: str) -> Questions:
@@ -128,7 +193,7 @@ def run_loop(pacer: Sequence[str], questions: Questions, duration_s: float, cpu:
     )
     with tempfile.TemporaryDirectory(prefix="seatrial-table-") as name:
         directory = Path(name)
-        done = run_pacer(["taskset", "-c", str(cpu), sys.executable, *pacer, name], plan)
+        ready, done = run_pacer(["taskset", "-c", str(cpu), sys.executable, *pacer, name], plan)
         if pacer is CHECKED:
             checked = check_answers(directory / SAMPLES_FILE, read_answers(directory), questions.judge)
             if checked.wrong or checked.refused or checked.unchecked:
@@ -137,17 +202,20 @@ def run_loop(pacer: Sequence[str], questions: Questions, duration_s: float, cpu:
         if np.any(samples["outcome"] != Outcome.ANSWERED):
             sys.exit(f"requests failed: {np.bincount(samples['outcome'])}")
         count = int(np.count_nonzero(samples["phase"] == 0))
-        return Loop(rate=count / duration_s, cpu_s=done.cpu_s / done.sent)
+        flaws = find_flaws(PacerRun(plan=plan, ready=ready, done=done, samples=samples))
+        return Loop(
+            rate=count / duration_s, cpu_s=done.cpu_s / max(done.sent, 1), flaw=tell_flaws(flaws, harmless=HARMLESS)
+        )
 
 
-def run_pacer(argv: Sequence[str], plan: Plan) -> Done:
+def run_pacer(argv: Sequence[str], plan: Plan) -> tuple[Ready, Done]:
     """Take a plan through; nobody reads what is recorded meanwhile: on a CPU of its own the loop is all there is."""
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as popen:
         try:
             write_line(popen, msgspec.json.encode(plan))
-            _wait_for(Ready, popen, READY_TIMEOUT_S)
+            ready = _wait_for(Ready, popen, READY_TIMEOUT_S)
             write_line(popen, b"go %d" % (time.monotonic_ns() + int(LEAD_S * SECOND_NS)))
-            return _wait_for(Done, popen, SLACK_S)
+            return ready, _wait_for(Done, popen, SLACK_S)
         finally:
             popen.kill()
 

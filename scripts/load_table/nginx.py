@@ -26,12 +26,12 @@ http {{
 }}
 """
 
-_PACKAGES = {"nginx": "nginx-light", "taskset": "util-linux"}
+PACKAGES = {"nginx": "nginx-light", "taskset": "util-linux"}
 
 
 def explain_lack() -> str:
     """Return why nginx and a client cannot have a CPU each on this machine; empty when they can."""
-    lacking = [package for name, package in _PACKAGES.items() if find_program(name) is None]
+    lacking = [package for name, package in PACKAGES.items() if find_program(name) is None]
     if lacking:
         return f"not installed: apt-get install {' '.join(lacking)}"
     return "" if len(os.sched_getaffinity(0)) > 1 else "not measured: there is one CPU"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from load_table.holdups import HELD_UP_ALLOWED, HoldUps
 from load_table.row import Options, Reading
 from load_table.running import Measured, measure, measure_valid
+from load_table.verdicts import are_enough
 from seatrial.load.arrivals import Poisson
 from seatrial_fixtures.specimens.behaviour import Behaviour, Exponential, Fixed, Service, Stall, draw_services
 
@@ -44,7 +45,7 @@ def measure_one_worker(options: Options) -> Iterator[Reading]:
             if measured is not None:
                 found[law, load].append(_find_errors(measured, hold_ups, law, duration_s, seed))
     for (law, load), errors in found.items():
-        yield _read(law, load, errors)
+        yield judge(law, load, errors, options.repeats)
 
 
 def follow_lindley(
@@ -83,10 +84,11 @@ def _find_errors(measured: Measured, hold_ups: HoldUps, law: str, duration_s: fl
     )
 
 
-def _read(law: str, load: float, runs: list[Errors]) -> Reading:
+def judge(law: str, load: float, runs: list[Errors], repeats: int) -> Reading:
+    """Return the line of a law at a load, from its valid runs."""
     what = f"one worker, {law} at {load:.0%} with a stall of {STALL_S:g} s, {load / SERVICE_S:g}/s"
     if not runs:
-        return Reading(what=what, must=MUST, reached="no valid run", met=False)
+        return Reading(what=what, must=MUST, reached=f"no valid run of {repeats}", met=False)
     lindley, own, late, held_up = (
         np.concatenate([getattr(each, field.name) for each in runs]) for field in dataclasses.fields(Errors)
     )
@@ -99,8 +101,8 @@ def _read(law: str, load: float, runs: list[Errors]) -> Reading:
         f"{own[free].max() / 1e6:.2f} ms, and {missed_held} of the {np.count_nonzero(held_up)} that were under way while the "
         f"machine let nobody run on a CPU, the farthest {own.max() / 1e6:.2f} ms; Lindley: "
         f"{np.mean(lindley <= WITHIN_NS):.2%} of all within 1 ms, the server later than its own law by up to "
-        f"{late.max() / 1e6:.2f} ms ({len(runs)} valid runs)",
-        met=missed == 0 and float(np.mean(held_up)) <= HELD_UP_ALLOWED,
+        f"{late.max() / 1e6:.2f} ms ({len(runs)} valid runs of {repeats})",
+        met=are_enough(len(runs), repeats) and missed == 0 and float(np.mean(held_up)) <= HELD_UP_ALLOWED,
         figures={
             "own_log_s": float(own[free].max()) / 1e9,
             "own_log_all_s": float(own.max()) / 1e9,

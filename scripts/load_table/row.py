@@ -16,7 +16,8 @@ BUSY_PERCENT = 5.0
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table. `met` is None when it was not measured, and `reached` says why.
 
-    `bound` tells it from other lines of its row, where one of them alone may be known as a miss.
+    `bound` tells it from other lines of its row, where one of them alone may be known as a miss. `is_remark`: there is nothing
+    that it must reach, so that it is neither met nor missed.
     """
 
     what: str
@@ -25,6 +26,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     met: bool | None
     bound: str = ""
     figures: dict[str, float | None] = {}
+    is_remark: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ def name_bound(row: str, reading: Reading) -> str:
 
 def render(row: str, reading: Reading, *, known: bool = False) -> str:
     """Return the reading as text; one that is known as a miss may be met all the same, and that is told."""
+    if reading.is_remark:
+        return f"{row}: {reading.what}\n    a remark    {reading.reached}\n"
     verdicts = {True: "met", False: "NOT MET", None: "not measured"}
     if known:
         verdicts |= {True: "met, though known as a miss", False: "missed (known)"}

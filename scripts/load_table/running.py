@@ -91,7 +91,10 @@ def put_load(
 
 
 def measure_valid(options: Options, what: str, run: Callable[[], Measured]) -> Measured | None:
-    """Return the first valid run of three; None, and say why, when there is none."""
+    """Return the first valid run of three; None, and say why, when there is none.
+
+    Rows take that for a miss, not for something that was not measured: what is late by the client's own doing is INVALID too.
+    """
     for _ in range(MOST_TRIES):
         options.wait_quiet()
         measured = run()

@@ -10,6 +10,7 @@ import numpy as np
 
 from load_table.row import Options, Reading
 from load_table.running import Measured, measure, measure_valid
+from load_table.verdicts import are_enough
 from seatrial.load.arrivals import Constant
 from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed, Stall
 
@@ -46,7 +47,7 @@ def measure_stalls(options: Options) -> Iterator[Reading]:
     for stall_s, found in errors.items():
         yield judge(stall_s, found, predict(duration_s, duration_s / 3, stall_s), options.repeats)
     if parts:
-        yield _read_parts(parts)
+        yield read_parts(parts)
 
 
 def _run(duration_s: float, stall_s: float) -> Measured:
@@ -65,14 +66,14 @@ def _compare(measured: Measured, expected: dict[str, float]) -> dict[str, float]
 
 
 def judge(stall_s: float, found: list[dict[str, float]], expected: dict[str, float], repeats: int) -> Reading:
-    """Return the line of one stall, from what the valid runs' quantiles are off, seconds; of `repeats` one may be missing."""
+    """Return the line of one stall, from what the valid runs' quantiles are off, seconds."""
     errors = {name: median(each[name] for each in found) if found else math.inf for name in QUANTILES}
     shown = ", ".join(f"{name.replace('_', '.')} {error * 1e3:+.2f} ms" for name, error in errors.items())
     return Reading(
         what=f"freeze of {stall_s:g} s, constant {RATE:g}/s, service of 5 ms in parallel",
         must=MUST,
         reached=f"{shown} (medians of {len(found)} valid runs)" if found else f"no valid run of {repeats}",
-        met=len(found) >= max(1, repeats - 1)
+        met=are_enough(len(found), repeats)
         and all(abs(errors[name]) <= allow(name, expected[name]) for name in errors),
         figures={f"{name}_error_s": error if math.isfinite(error) else None for name, error in errors.items()},
     )
@@ -91,12 +92,14 @@ def _take_apart(measured: Measured) -> dict[str, float]:
     return {name: float(np.median(each)) / 1e9 for name, each in steps.items()}
 
 
-def _read_parts(parts: list[dict[str, float]]) -> Reading:
+def read_parts(parts: list[dict[str, float]]) -> Reading:
+    """Return the remark on parts of the median's time, seconds a run."""
     medians = {name: median(each[name] for each in parts) for name in parts[0]}
     return Reading(
         what="where the p50's surplus goes, by the specimen's own log",
-        must="known",
+        must="nothing: it tells of what the surplus of the lines above is made",
         reached=", ".join(f"{name} {seconds * 1e6:.0f} us" for name, seconds in medians.items()),
-        met=True,
+        met=None,
         figures=dict(medians),
+        is_remark=True,
     )

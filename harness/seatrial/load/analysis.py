@@ -56,7 +56,7 @@ def analyse(
     stop: StopVerdict | None = None,
     started_at: str = "",
 ) -> LoadResult:
-    """Return the figures of a run; none of its times when it is invalid.
+    """Return the figures of a run; when it is invalid none of its times, and no rate that they made.
 
     Args:
         run: what the pacer did; answers that were found wrong are marked so in its samples.
@@ -90,7 +90,11 @@ def analyse(
         errors=sum(outcomes.get(outcome, 0) for outcome in ERRORS),
         wrong=outcomes.get(Outcome.WRONG, 0),
         censored=outcomes.get(Outcome.CENSORED, 0),
-        rate=Rate(requested=requested, scheduled=scheduled, achieved=in_time * 1e9 / window.length_ns),
+        rate=Rate(
+            requested=requested,
+            scheduled=scheduled,
+            achieved=None if withholds_rate(run.plan.mode, valid=not flaws) else in_time * 1e9 / window.length_ns,
+        ),
         response_time_s=figures.response,
         service_time_s=figures.service,
         failure_time_s=figures.failure,
@@ -114,6 +118,11 @@ def analyse(
         client=_describe_client(run, machine or MachineUse()),
         started_at=started_at,
     )
+
+
+def withholds_rate(mode: str, *, valid: bool) -> bool:
+    """Whether the rate of right answers is no figure: where each user waits for an answer, response times make it."""
+    return mode == "closed" and not valid
 
 
 def measure(samples: Samples, confidence: float = CONFIDENCE) -> Figures:

@@ -99,11 +99,13 @@ def _judge_rate(result: LoadResult, bound: float) -> ObjectiveVerdict:
     """A schedule that the server kept up with was kept; where each user waits for an answer, it is what came of it."""
     scheduled = result.rate.scheduled
     found = result.rate.achieved if scheduled is None else scheduled
-    if scheduled is None:
-        status: Status = "met" if found >= bound else "missed"
+    status: Status = "undecided"
+    if found is None:
+        message = "how many requests a second were answered right is not known"
+    elif scheduled is None:
+        status = "met" if found >= bound else "missed"
         message = f"{found:.4g} requests a second were answered right, {bound:g} was asked"
     elif scheduled < bound * (1 - RATE_ALLOWED):
-        status = "undecided"
         message = f"{scheduled:.4g} requests a second were sent, {bound:g} was asked"
     else:
         status = "missed" if result.saturated else "met"

@@ -34,7 +34,12 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     requested: Annotated[float | None, Meta(description="as given; null in a closed loop")]
     scheduled: Annotated[float | None, Meta(description="of the schedule that was computed; null in a closed loop")]
-    achieved: Annotated[float, Meta(description="successful answers a second within the window")]
+    achieved: Annotated[
+        float | None,
+        Meta(
+            description="successful answers a second within the window; null in an invalid closed loop, whose headline it is"
+        ),
+    ]
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +58,13 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ]
     message: Annotated[str, Meta(description="what was found, with figures")]
     fix: str
+    signs: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="stable, of client-saturated, what it was found by: lag, stalls, busy, waiting, crowd, steal, "
+            "steal-of-a-second; empty for other codes"
+        ),
+    ] = ()
 
 
 Status = Literal["met", "missed", "undecided"]

@@ -124,7 +124,7 @@ def _render_row(name: str, quantiles: Quantiles) -> str:
 
 def _render_rate(result: LoadResult) -> str:
     rate = result.rate
-    parts = [f"{rate.achieved:.1f}/s answered right"]
+    parts = ["-" if rate.achieved is None else f"{rate.achieved:.1f}/s answered right"]
     if rate.scheduled is not None:
         parts.insert(0, f"{rate.scheduled:.1f}/s scheduled")
     if rate.requested is not None:
@@ -134,5 +134,6 @@ def _render_rate(result: LoadResult) -> str:
 
 def _render_verdict(result: LoadResult) -> str:
     if not result.valid:
-        return "INVALID: the client or the machine could not measure, so there are no times"
+        absent = "no times" if result.mode == "open" else "neither times nor a rate"
+        return f"INVALID: the client or the machine could not measure, so there are {absent}"
     return "valid, SATURATED: the times are those of an overload" if result.saturated else "valid"

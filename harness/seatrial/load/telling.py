@@ -31,9 +31,12 @@ def describe_left(snapshot: Snapshot) -> str:
 
 
 def describe_figures(snapshot: Snapshot) -> list[str]:
-    """Return rate, times, errors and counts, as far as there are any."""
+    """Return rate, times, errors and counts, as far as there are any.
+
+    After the window counts alone: the last word on a run must not be figures that its result withholds when it is invalid.
+    """
     counts = [describe_errors(snapshot), f"{snapshot.sent:,} sent", f"{snapshot.in_flight:,} in flight"]
-    if snapshot.rate is None:
+    if snapshot.rate is None or snapshot.phase == "drain":
         return counts
     return [f"{snapshot.rate:,.1f}/s", f"p50 {_show_ms(snapshot.p50_s)}", f"p99 {_show_ms(snapshot.p99_s)}", *counts]
 

@@ -72,6 +72,8 @@ def test_a_closed_loop_gives_json_here(serve: Serve) -> None:
     assert result["mode"] == "closed"
     assert result["connections_opened"] == 3
     assert result["rate"]["scheduled"] is None
+    assert result["requests"] == sum(result["outcomes"].values()) > 0
+    assert (result["rate"]["achieved"] is not None) is result["valid"]
 
 
 def test_when_nothing_succeeds_it_fails(serve: Serve) -> None:
@@ -198,6 +200,7 @@ def test_interrupted_it_says_what_there_is_and_leaves_nothing(serve: Serve, opti
     assert "interrupted" in [reason["code"] for reason in result["reasons"]]
     assert not result["valid"]
     assert result["outcomes"]["answered"] > 0
+    assert (result["rate"]["achieved"] is None) is (result["mode"] == "closed")
 
 
 def test_interrupted_in_its_warm_up_it_says_so(serve: Serve) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -126,6 +127,14 @@ def test_a_line_has_everything() -> None:
     Lines(stream).show(SNAPSHOT, "40/s")
 
     assert stream.getvalue() == f"40/s [  12.3 s] 1 min 7 s left, {WORDS.replace('   ', ', ')}\n"
+
+
+@pytest.mark.parametrize(("in_flight", "said"), [(3, "waiting for what is pending"), (0, "done")])
+def test_the_last_word_of_progress_is_no_figure_which_the_result_may_withhold(in_flight: int, said: str) -> None:
+    stream = io.StringIO()
+    Lines(stream).show(replace(SNAPSHOT, phase="drain", left_s=0.0, in_flight=in_flight))
+
+    assert stream.getvalue() == f"[  12.3 s] {said}, 1 error, 2,468 sent, {in_flight} in flight\n"
 
 
 @pytest.mark.parametrize("width", [80, 40, 20])

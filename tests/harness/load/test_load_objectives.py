@@ -74,7 +74,9 @@ def test_laws_of_arrival_that_objectives_take_are_laws(arrivals: str) -> None:
     assert offsets.dtype == np.int64
 
 
-def make_result(*, valid: bool = True, saturated: bool = False, scheduled: float | None = 100.0) -> LoadResult:
+def make_result(
+    *, valid: bool = True, saturated: bool = False, scheduled: float | None = 100.0, achieved: float | None = 99.0
+) -> LoadResult:
     return LoadResult(
         mode="closed" if scheduled is None else "open",
         valid=valid,
@@ -84,7 +86,7 @@ def make_result(*, valid: bool = True, saturated: bool = False, scheduled: float
         errors=0,
         wrong=0,
         censored=0,
-        rate=Rate(requested=scheduled, scheduled=scheduled, achieved=99.0),
+        rate=Rate(requested=scheduled, scheduled=scheduled, achieved=achieved),
         response_time_s=NO_TIMES,
         service_time_s=NO_TIMES,
         failure_time_s=NO_TIMES,
@@ -191,6 +193,13 @@ def test_what_holds_under_less_load_than_was_asked_for_is_not_met() -> None:
 @pytest.mark.parametrize(("rate", "wanted"), [(90.0, "met"), (110.0, "missed")])
 def test_in_a_closed_loop_the_rate_is_what_came_of_it(rate: float, wanted: str) -> None:
     assert judge(make_result(scheduled=None), draw(), Objectives(rate=rate)).status == wanted
+
+
+def test_a_closed_loop_that_is_no_measurement_decides_nothing_of_its_rate() -> None:
+    judgement = judge(make_result(valid=False, scheduled=None, achieved=None), draw(), Objectives(rate=1.0))
+
+    assert (judgement.status, judgement.valid) == ("undecided", False)
+    assert judgement.message == "rate is not known: the measurement is invalid (late-sends)"
 
 
 def test_a_judgement_survives_json() -> None:

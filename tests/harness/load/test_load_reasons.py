@@ -122,6 +122,41 @@ def test_a_run_that_is_no_measurement_has_no_figures(samples: Samples, done: dic
     assert result.requests == len(samples)
 
 
+@pytest.mark.parametrize(
+    ("done", "machine", "signs"),
+    [
+        ({"loop_lag_ns": (8 * MS,) * 200}, {}, ("lag",)),
+        ({"loop_lag_ns": (80 * MS,) * 20 + (0,) * 180}, {}, ("stalls",)),
+        ({"spun_s": 0.5}, {}, ("busy",)),
+        ({}, {"client_waited_s": 18.0}, ("waiting",)),
+        ({}, {"steal_share": 0.2}, ("steal",)),
+        ({}, {"steal_worst_share": 0.21}, ("steal-of-a-second",)),
+        ({"spun_s": 0.5}, {"client_waited_s": 3.0, "steal_share": 0.2}, ("busy", "waiting", "steal")),
+    ],
+)
+def test_what_shows_that_the_client_could_not_measure_has_names(
+    done: dict[str, Any], machine: dict[str, float], signs: tuple[str, ...]
+) -> None:
+    """So that who measures the client itself, which works all the time then, knows that it was nothing else."""
+    (reason,) = analyse(make_run(CALM, done=done), machine=MachineUse(**machine)).reasons
+
+    assert (reason.code, reason.signs) == ("client-saturated", signs)
+    assert msgspec.json.decode(msgspec.json.encode(reason), type=type(reason)) == reason
+
+
+@pytest.mark.parametrize(
+    ("mode", "stopped", "told"),
+    [("closed", "told to stop", False), ("closed", "", True), ("open", "told to stop", True), ("open", "", True)],
+)
+def test_the_rate_of_a_closed_loop_is_a_figure_and_withheld_like_times(mode: str, stopped: str, told: bool) -> None:
+    """In an open loop it is how much of the schedule came back. What was sent can be seen in any case."""
+    result = analyse(make_run(CALM, done={"stopped": stopped}, mode=mode), scheduled=100.0 if mode == "open" else None)
+
+    assert result.valid is not bool(stopped)
+    assert (result.rate.achieved is not None) is told
+    assert (result.requests, result.outcomes, result.duration_s) == (len(CALM), {"answered": len(CALM)}, 20.0)
+
+
 def test_a_quiet_warm_up_hides_no_want_of_cpu() -> None:
     """Over both the client worked 25 % of the time, in the window 95 %."""
     minute_s = 60.0
@@ -248,6 +283,7 @@ def test_a_client_that_waits_for_a_cpu_among_many_is_saturated(
 
     assert [reason.code for reason in reasons] == (["client-saturated"] if found else [])
     if found and machine is CROWD:
+        assert reasons[0].signs == ("crowd",)
         assert "4 processes wanted one of 2 CPUs in the median, it waited 8% of the time" in reasons[0].message
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from seatrial.load.analysis import NO_FIGURES
-from seatrial.load.result import Lag, LoadResult, Quantiles, Rate
+from seatrial.load.result import Lag, LoadResult, Quantiles, Rate, Reason
 from seatrial.load.summary import render_load
 
 
@@ -91,6 +91,30 @@ def test_why_a_quantile_has_no_value_is_a_remark(outcomes: dict[str, int], told:
     ]
     assert shown == ([f"remark: {told}"] if told else [])
     assert not any("remark" in line for line in render(valid=False, outcomes=outcomes, requests=400))
+
+
+def test_a_closed_loop_that_is_no_measurement_shows_no_figure_but_what_was_sent() -> None:
+    reason = Reason(code="client-saturated", message="it worked all the time", fix="a quieter machine")
+    lines = render(
+        mode="closed",
+        valid=False,
+        reasons=(reason,),
+        rate=Rate(requested=None, scheduled=None, achieved=None),
+        connections_opened=3,
+    )
+
+    assert "rate: -; 3 connections opened" in lines
+    assert not any("/s" in line for line in lines)
+    assert "12 requests: 9 answered, 2 wrong, 1 timed out; answers were not compared with anything" in lines
+    at = lines.index("INVALID: the client or the machine could not measure, so there are neither times nor a rate")
+    assert lines[at + 1 :] == ["  client-saturated: it worked all the time", "    Fix: a quieter machine"]
+
+
+def test_what_came_of_a_schedule_is_told_of_an_open_loop_that_is_no_measurement_too() -> None:
+    lines = render(valid=False)
+
+    assert "rate: 10/s requested, 10.0/s scheduled, 9.0/s answered right; 0 connections opened" in lines
+    assert lines[-1] == "INVALID: the client or the machine could not measure, so there are no times"
 
 
 @pytest.mark.parametrize(("stationary", "shown"), [(False, 1), (True, 0), (None, 0)])

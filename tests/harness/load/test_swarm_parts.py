@@ -208,6 +208,18 @@ def test_a_worker_that_is_no_measurement_makes_none_of_all() -> None:
     assert choose_code(merged) == 7
 
 
+@pytest.mark.parametrize(("mode", "told"), [("open", True), ("closed", False)])
+def test_of_workers_that_are_no_measurement_a_closed_loop_has_no_rate(mode: Any, told: bool) -> None:
+    plan = msgspec.structs.replace(PLAN, mode=mode, users=4)
+    parts = make_parts(draw())
+    lost = [Reason(code="worker-lost", message="it is gone", fix="keep it up")]
+    merged = merge_parts(Order(plan=plan), parts, lost=lost)
+
+    assert (merged.rate.achieved is not None) is told
+    assert merged.requests == sum(part.result.requests for part in parts)
+    assert merge_parts(Order(plan=plan), parts).rate.achieved == pytest.approx(measure(draw()).rate.achieved)
+
+
 def test_a_worker_that_finds_the_server_saturated_says_so_of_all() -> None:
     parts = make_parts(draw())
     reason = Reason(code="saturated", message="it fell behind", fix="lower the rate")

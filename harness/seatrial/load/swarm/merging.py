@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from seatrial.errors import ExitCode, choose_exit_code
-from seatrial.load.analysis import INTERVALS, NO_FIGURES
+from seatrial.load.analysis import INTERVALS, NO_FIGURES, withholds_rate
 from seatrial.load.checking import MOST_EXAMPLES
 from seatrial.load.result import Interval, Lag, LoadResult, Rate, Reason
 from seatrial.load.slices import Slices
@@ -72,7 +72,9 @@ def merge_parts(order: Order, parts: Sequence[Part], *, lost: Sequence[Reason] =
         rate=Rate(
             requested=order.requested,
             scheduled=None if order.law is None else sum(result.rate.scheduled or 0.0 for result in results),
-            achieved=sum(result.rate.achieved for result in results),
+            achieved=None
+            if withholds_rate(order.plan.mode, valid=valid)
+            else sum(result.rate.achieved or 0.0 for result in results),
         ),
         response_time_s=figures["response"],
         service_time_s=figures["service"],
