@@ -19,9 +19,10 @@ from seatrial.cli.json_file import STANDARD_OUTPUT, write_json
 from seatrial.cli.load_display import Display
 from seatrial.errors import ExitCode, UsageError, choose_exit_code
 from seatrial.load.address import Address, compose_request, resolve
-from seatrial.load.between_runs import Recovery, SearchWarmUp
+from seatrial.load.between_runs import Recovery, SearchWarmUp, judge_unmade
 from seatrial.load.capacity import Capacity, Measured, search_capacity
 from seatrial.load.conducting import Conduct
+from seatrial.load.driver import ExhaustedClientError, UnconnectedError
 from seatrial.load.fast_http import run_fast_http
 from seatrial.load.host_lock import HostLock
 from seatrial.load.measuring import measure_load
@@ -141,24 +142,30 @@ class _SearchRuns:
         with _window(order) as directory:
             if self._is_overloaded:
                 self._recovery.wait(lambda: order.display.say(f"waiting until {order.url} answers as before"))
-            result = _measure_open(
-                order,
-                msgspec.structs.replace(self._plan, warm_up_s=warm_up_s or 0.0),
-                directory,
-                rate=rate,
-                seed=order.seed + self._count,
-                warm_up=BRIEF_WARM_UP if warm_up_s is None else None,
-                title=title,
-            )
+            try:
+                result = _measure_open(
+                    order,
+                    msgspec.structs.replace(self._plan, warm_up_s=warm_up_s or 0.0),
+                    directory,
+                    rate=rate,
+                    seed=order.seed + self._count,
+                    warm_up=BRIEF_WARM_UP if warm_up_s is None else None,
+                    title=title,
+                )
+            except (UnconnectedError, ExhaustedClientError) as error:
+                return self._tell(title, judge_unmade(error))
         if _is_interrupted(result):
             raise KeyboardInterrupt(next(each.message for each in result.reasons if each.code == "interrupted"))
         self._warm_up.take_in(result)
-        measured = Measured.read(result)
-        judgement = measured.judgement
-        self._is_overloaded = judgement.status != "met"
         if result.warm_up:
             order.display.say(f"{title}: {describe_warm_up(result)}")
-        order.display.say(f"{title}: {judgement.status if judgement.valid else 'invalid'}: {judgement.message}")
+        return self._tell(title, Measured.read(result))
+
+    def _tell(self, title: str, measured: Measured) -> Measured:
+        judgement = measured.judgement
+        self._is_overloaded = judgement.status != "met"
+        status = judgement.status if judgement.valid else "invalid"
+        self._order.display.say(f"{title}: {status}: {judgement.message}")
         return measured
 
     def _ask(self, timeout_s: float) -> float | None:

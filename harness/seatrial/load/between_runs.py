@@ -7,11 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from seatrial.load.result import LoadResult
+from seatrial.load.capacity import Measured
+from seatrial.load.driver import ExhaustedClientError, UnconnectedError
+from seatrial.load.result import Judgement, LoadResult
 
 SETTLE_S: Final = 10.0
 _LEAST_PATIENCE_S: Final = 0.25
 _POLL_S: Final = 0.05
+
+
+def judge_unmade(error: UnconnectedError | ExhaustedClientError) -> Measured:
+    """Return what a run comes to that could not begin.
+
+    A server that takes no connection has missed its objective, as an overloaded one does; a client that has none to give could
+    not measure.
+    """
+    if isinstance(error, ExhaustedClientError):
+        return Measured(judgement=Judgement(status="undecided", valid=False, message=error.message))
+    message = f"no connection could be made: {error.message}"
+    return Measured(judgement=Judgement(status="missed", message=message))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -50,6 +50,11 @@ class ExhaustedClientError(SeatrialError):
 
     exit_code = ExitCode.MEASUREMENT_INVALID
 
+    def __init__(self, message: str, *, fix: str, exhausted: str) -> None:
+        super().__init__(message, fix=fix)
+        self.exhausted = exhausted
+        """What ran out: descriptors, ports."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacerRun:
@@ -119,7 +124,7 @@ class Pacer:
         event = self._read(READY_TIMEOUT_S + self._plan.opening_timeout_s)
         if isinstance(event, Failed):
             if event.exhausted:
-                raise ExhaustedClientError(event.message, fix=event.fix)
+                raise ExhaustedClientError(event.message, fix=event.fix, exhausted=event.exhausted)
             raise UnconnectedError(event.message, fix=event.fix)
         if not isinstance(event, Ready):
             raise self._broke(f"it said {event!r} before it was ready")

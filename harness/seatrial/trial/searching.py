@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from seatrial.client import AskTimeoutError, Client
-from seatrial.load.between_runs import Recovery, SearchWarmUp
+from seatrial.load.between_runs import Recovery, SearchWarmUp, judge_unmade
 from seatrial.load.capacity import Measured, search_capacity
 from seatrial.load.driver import ExhaustedClientError, UnconnectedError
 from seatrial.load.objectives import Objectives
 from seatrial.load.quantiles import FEWEST
 from seatrial.load.questions import Questions
-from seatrial.load.result import Judgement, LoadResult
+from seatrial.load.result import LoadResult
 from seatrial.records import CapacityRecord, CapacityRunRecord
 from seatrial.target import Deployment
 from seatrial.trial.limits import off_cpus, read_cpu_limit
@@ -191,35 +191,54 @@ class _Search:
         before = read_usage(self._deployment)
         try:
             result = run_order(self._questions, schedule, order, directory)
-        except UnconnectedError as error:
-            self._keep(order, None, None, "")
-            judgement = Judgement(status="missed", message=f"no connection could be made: {error.message}")
-            return Measured(judgement=judgement)
-        except ExhaustedClientError as error:
-            self._keep(order, None, None, "")
-            return Measured(judgement=Judgement(status="undecided", valid=False, message=error.message))
+        except (UnconnectedError, ExhaustedClientError) as error:
+            measured = judge_unmade(error)
+            self._keep_unmade(order, measured, error)
+            return measured
         self._warm_up.take_in(result)
         throttled = compare_usage(before, read_usage(self._deployment))["throttled_periods"]
         self._keep(order, result, throttled, str(directory.relative_to(self._trial.directory.path)))
         return Measured.read(result)
 
-    def _keep(self, order: LoadOrder, result: LoadResult | None, throttled: float | None, samples: str) -> None:
-        times = result.response_time_s if result else None
+    def _keep(self, order: LoadOrder, result: LoadResult, throttled: float | None, samples: str) -> None:
+        times = result.response_time_s
         self.runs.append(
             CapacityRunRecord(
                 rate=order.rate or 0.0,
                 seed=order.seed,
                 duration_s=order.duration_s,
-                valid=result is None or result.valid,
-                saturated=result is None or result.saturated,
-                reasons=tuple(reason.code for reason in result.reasons) if result else ("unconnected",),
-                requests=result.requests if result else 0,
-                failed=result.requests - result.outcomes.get("answered", 0) if result else 0,
-                p50_s=times.p50 if times else None,
-                p99_s=times.p99 if times else None,
+                valid=result.valid,
+                saturated=result.saturated,
+                reasons=tuple(reason.code for reason in result.reasons),
+                requests=result.requests,
+                failed=result.requests - result.outcomes.get("answered", 0),
+                p50_s=times.p50,
+                p99_s=times.p99,
                 throttled_periods=throttled,
                 samples=samples,
-                warm_up=result.warm_up if result else "",
+                warm_up=result.warm_up,
+            )
+        )
+
+    def _keep_unmade(
+        self, order: LoadOrder, measured: Measured, error: UnconnectedError | ExhaustedClientError
+    ) -> None:
+        valid = measured.judgement.valid
+        self.runs.append(
+            CapacityRunRecord(
+                rate=order.rate or 0.0,
+                seed=order.seed,
+                duration_s=order.duration_s,
+                valid=valid,
+                saturated=valid,
+                reasons=(f"{error.exhausted}-exhausted" if isinstance(error, ExhaustedClientError) else "unconnected",),
+                requests=0,
+                failed=0,
+                p50_s=None,
+                p99_s=None,
+                throttled_periods=None,
+                samples="",
+                warm_up="",
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import runpy
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from seatrial.load.analysis import NO_FIGURES
 from seatrial.load.between_runs import Recovery
 from seatrial.load.capacity import Capacity
 from seatrial.load.conducting import Conduct
+from seatrial.load.driver import ExhaustedClientError, UnconnectedError
 from seatrial.load.plan import Plan
 from seatrial.load.result import Judgement, Lag, LoadResult, Rate
 from seatrial.load.stationarity import BRIEF_WARM_UP, WarmUpLimits
@@ -45,6 +47,9 @@ class ColdServer:
 
     capacity: float
     is_warm: bool = False
+    unmade_above: float = math.inf
+    unmade: Exception | None = None
+    """What there is above a rate in place of a run."""
     warm_ups: list[WarmUpLimits | float] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     """Single questions, by how many runs there were before."""
@@ -57,6 +62,8 @@ class ColdServer:
     def measure(self, plan: Plan, _schedule: object, *, conduct: Conduct, requested: float, **_: object) -> LoadResult:
         """Make a run as `measure_load` does."""
         self.warm_ups.append(conduct.warm_up or plan.warm_up_s)
+        if self.unmade is not None and requested > self.unmade_above:
+            raise self.unmade
         self.is_warm = self.is_warm or bool(self.warm_ups[-1])
         is_kept = self.is_warm and requested <= self.capacity
         self.is_warm = True
@@ -132,6 +139,31 @@ def test_a_cold_server_is_warmed_up_before_it_is_judged(
         7.0 if isinstance(each, WarmUpLimits) else each for each in server.warm_ups
     ]
     assert capsys.readouterr().out.count("  warm-up of 7.0 s: level from the start\n") == sum(looked)
+
+
+def test_a_server_that_takes_no_connection_has_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Overloaded, it may stop listening. The next run waits until it answers again."""
+    error = UnconnectedError("no connection to 127.0.0.1:9: refused", fix="see that it listens")
+    server = ColdServer(capacity=500.0, unmade_above=100.0, unmade=error)
+    found = search(server, tmp_path, monkeypatch, None)
+
+    assert 95.0 < (found.highest_kept or 0.0) <= 100.0
+    missed = [number for number, rung in enumerate(found.rungs) if rung.rate > 100.0]
+    assert {found.rungs[number].status for number in missed} == {"missed"}
+    assert "no connection could be made" in found.message
+    assert {number + 1 for number in missed if number + 1 < len(found.rungs)} <= set(server.asked)
+
+
+def test_a_client_that_has_no_connections_left_is_no_fault_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = ExhaustedClientError("the client ran out of descriptors", fix="ulimit -n 4096", exhausted="descriptors")
+    server = ColdServer(capacity=500.0, unmade_above=100.0, unmade=error)
+    found = search(server, tmp_path, monkeypatch, None)
+
+    assert (found.highest_kept or 0.0) <= 100.0
+    assert found.lowest_missed is None
+    assert {rung.status for rung in found.rungs if rung.rate > 100.0} == {"invalid"}
 
 
 def test_without_any_warm_up_the_first_run_is_of_a_cold_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
