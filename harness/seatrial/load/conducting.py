@@ -12,8 +12,9 @@ import numpy as np
 from seatrial.load.arrivals import SECOND_NS, Offsets
 from seatrial.load.driver import Pacer
 from seatrial.load.plan import Plan, Progress
-from seatrial.load.ranking import rank_so_far
-from seatrial.load.samples import NEVER, SAMPLE, Samples
+from seatrial.load.quantiles import Times
+from seatrial.load.ranking import rank_so_far, rank_times
+from seatrial.load.samples import NEVER, Samples
 from seatrial.load.stationarity import WarmUpLimits, WarmUpVerdict
 from seatrial.load.stopping import CONFIDENCE, StopRule, StopVerdict, judge_stop, plan_looks
 from seatrial.load.warming import WarmUpWatch
@@ -61,7 +62,8 @@ class Conductor:
         # Laid down before the window, so that no look is chosen by what was seen.
         self._looks_s = plan_looks(plan.duration_s)
         self._look = 0
-        self._seen = np.empty(0, SAMPLE)
+        # Of what the window has seen, when it was due and how long it took: a quarter of a record.
+        self._seen: list[tuple[Times, Times]] = []
 
     @property
     def warm_up(self) -> WarmUpVerdict | None:
@@ -79,7 +81,9 @@ class Conductor:
             # The pacer's word: where the order came late the window begins later.
             self.begin_ns = progress.window_begin_ns
         if self._conduct.stop is not None and self._offsets_ns is not None and not (self.stop and self.stop.stop):
-            self._seen = np.concatenate([self._seen, *blocks])
+            for block in blocks:
+                timed = block[block["phase"] == 0]
+                self._seen.append((timed["intended_ns"].copy(), rank_times(timed)))
             self._judge_stop(pacer, self._conduct.stop, self._offsets_ns)
 
     def conclude(self) -> None:
@@ -100,8 +104,14 @@ class Conductor:
         until_ns = self.begin_ns + int(self._looks_s[self._look] * SECOND_NS)
         if time.monotonic_ns() - settled_ns < until_ns:
             return
-        times = rank_so_far(self._seen, offsets_ns + self.begin_ns, until_ns)
+        self._seen = [_join(self._seen)]
+        times = rank_so_far(*self._seen[0], offsets_ns + self.begin_ns, until_ns)
         self.stop = judge_stop(times, rule, look=self._look, looks=len(self._looks_s))
         self._look += 1
         if self.stop.stop:
             pacer.end_window()
+
+
+def _join(seen: Sequence[tuple[Times, Times]]) -> tuple[Times, Times]:
+    none = np.empty(0, np.int64)
+    return np.concatenate([none, *(due for due, _ in seen)]), np.concatenate([none, *(times for _, times in seen)])

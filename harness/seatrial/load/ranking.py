@@ -39,23 +39,24 @@ def rank_requests(samples: Samples) -> SampleSeries:
     return SampleSeries(samples, lambda block: block["phase"] == 0, rank_times)
 
 
-def rank_so_far(samples: Samples, due_ns: Times, until_ns: int) -> Times:
+def rank_so_far(intended_ns: Times, times: Times, due_ns: Times, until_ns: int) -> Times:
     """Return response times of all requests of the window that were due before a moment, in that order; nanoseconds.
 
-    Those that failed or have no record yet are `FOREVER_NS`. To leave out those that are pending would leave out the slow
-    ones. A pending one is rightly above a bound when the moment is as long ago as the bound.
+    Those that have no record yet are `FOREVER_NS`, as those that failed. To leave out those that are pending would leave out the
+    slow ones. A pending one is rightly above a bound when the moment is as long ago as the bound.
 
     Args:
-        samples: records so far.
+        intended_ns: when the requests of the window that have ended were due, in any order.
+        times: of each of these (`rank_times`).
         due_ns: intended sends of the whole window, ascending, on the clock of the records.
         until_ns: the moment.
     """
     due = due_ns[: np.searchsorted(due_ns, until_ns)]
-    ended = samples[(samples["phase"] == 0) & (samples["intended_ns"] < until_ns)]
-    ended = ended[np.argsort(ended["intended_ns"], kind="stable")]
-    intended = ended["intended_ns"]
+    chosen = np.flatnonzero(intended_ns < until_ns)
+    chosen = chosen[np.argsort(intended_ns[chosen], kind="stable")]
+    intended = intended_ns[chosen]
     # Requests that are due at the same nanosecond have places of their own.
     places = np.searchsorted(due, intended) + np.arange(len(intended)) - np.searchsorted(intended, intended)
-    times = np.full(len(due), FOREVER_NS, np.int64)
-    times[places] = rank_times(ended)
-    return times
+    ranked = np.full(len(due), FOREVER_NS, np.int64)
+    ranked[places] = times[chosen]
+    return ranked

@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.load.blocks import SampleSeries, read_blocks
+from seatrial.load.blocks import Choice, SampleSeries, read_blocks
 from seatrial.load.driver import PacerRun
+from seatrial.load.ranking import Begin
 from seatrial.load.result import Reason
-from seatrial.load.samples import NEVER, SAMPLE, Outcome, Samples
+from seatrial.load.samples import NEVER, Outcome, Samples
 from seatrial.load.window import Window, find_window
 
 FEWEST_REQUESTS: Final = 100
@@ -55,13 +56,19 @@ def slows_down(run: PacerRun) -> bool:
     Where every connection is taken it tells a server that falls behind from one that takes its time, whoever asks: of that one
     the client has too few.
     """
-    parts = [block[["sent_ns", "last_ns"]][block["sent_ns"] != NEVER] for block in read_blocks(run.samples)]
-    sent = np.sort(np.concatenate(parts), order="sent_ns") if parts else np.empty(0, SAMPLE)
-    if len(sent) < FEWEST_REQUESTS:
+    sends = SampleSeries(run.samples, _was_sent, lambda block: block["sent_ns"])
+    if sends.count < FEWEST_REQUESTS:
         return False
-    took_ns = sent["last_ns"] - sent["sent_ns"]
-    at_first, at_last = took_ns[: max(run.plan.max_connections // 4, 1)], took_ns[-len(sent) // 10 :]
-    return bool(np.median(at_last) > SLOWER_ALLOWED * np.median(at_first))
+    sufficed = min(max(run.plan.max_connections // 4, 1), sends.count)
+    first_until_ns, last_from_ns = sends.select((sufficed - 1, sends.count - 1 - (sends.count - 1) // 10))
+    at_first = _median(run.samples, lambda block: _was_sent(block) & (block["sent_ns"] <= first_until_ns), "sent_ns")
+    at_last = _median(run.samples, lambda block: _was_sent(block) & (block["sent_ns"] >= last_from_ns), "sent_ns")
+    return at_last > SLOWER_ALLOWED * at_first
+
+
+def _was_sent(block: Samples) -> npt.NDArray[np.bool_]:
+    sent: npt.NDArray[np.bool_] = block["sent_ns"] != NEVER
+    return sent
 
 
 def _list_signs(samples: Samples, window: Window) -> Iterator[str]:
@@ -102,10 +109,15 @@ def _follow(samples: Samples, window: Window) -> tuple[Counts, Counts, int]:
 def _median_time(samples: Samples, window: Window, begin: float, end: float) -> float:
     """Return the median of what requests due in a part of the window took, however they ended; nanoseconds."""
     begin_ns, end_ns = window.at(begin), window.at(end)
-    took = SampleSeries(
+    return _median(
         samples,
         lambda block: (block["phase"] == 0) & (block["intended_ns"] >= begin_ns) & (block["intended_ns"] < end_ns),
-        lambda block: block["last_ns"] - block["intended_ns"],
+        "intended_ns",
     )
+
+
+def _median(samples: Samples, choose: Choice, begin: Begin) -> float:
+    """Return the median of what chosen requests took from then on, however they ended; nanoseconds, 0 of none."""
+    took = SampleSeries(samples, choose, lambda block: block["last_ns"] - block[begin])
     middle = ((took.count - 1) // 2, took.count // 2)
     return sum(took.select(middle)) / 2 if took.count else 0.0

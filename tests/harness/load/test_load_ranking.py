@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from seatrial.load.quantiles import FOREVER_NS
-from seatrial.load.ranking import rank_requests, rank_so_far
+from seatrial.load.ranking import rank_requests, rank_so_far, rank_times
 from seatrial.load.samples import SAMPLE, Outcome, Samples
 
 START_NS = 7_000_000_000
@@ -33,6 +33,9 @@ def put_in_order(samples: Samples) -> list[int]:
     return [time for _, time in sorted(placed)]
 
 
+NONE = np.empty(0, np.int64)
+
+
 def test_all_that_is_not_a_right_answer_ranks_last_and_the_order_is_that_of_the_sends() -> None:
     bad = [each for each in Outcome if each is not Outcome.ANSWERED]
     records = [(100 * place, 5, outcome) for place, outcome in enumerate([*bad, Outcome.ANSWERED])]
@@ -53,7 +56,7 @@ def test_so_far_those_that_are_pending_have_their_places() -> None:
         ]
     )
 
-    times = rank_so_far(samples, due_ns, START_NS + 45)
+    times = rank_so_far(samples["intended_ns"], rank_times(samples), due_ns, START_NS + 45)
 
     assert list(times) == [FOREVER_NS, 15, FOREVER_NS, 2, FOREVER_NS, 1]
 
@@ -64,7 +67,7 @@ def test_so_far_of_all_is_what_it_is_in_the_end() -> None:
     samples = make_samples([(int(each), int(rng.integers(1, 10**6)), Outcome.ANSWERED) for each in due])
     samples = rng.permutation(samples)
 
-    so_far = rank_so_far(samples, START_NS + due, START_NS + 10**9)
+    so_far = rank_so_far(samples["intended_ns"], rank_times(samples), START_NS + due, START_NS + 10**9)
 
     # Of those due at the same nanosecond the order is that of the records.
     assert list(so_far) == put_in_order(samples)
@@ -72,5 +75,5 @@ def test_so_far_of_all_is_what_it_is_in_the_end() -> None:
 
 def test_of_nothing_there_are_no_times() -> None:
     assert put_in_order(np.empty(0, SAMPLE)) == []
-    assert len(rank_so_far(np.empty(0, SAMPLE), np.empty(0, np.int64), 1)) == 0
-    assert list(rank_so_far(np.empty(0, SAMPLE), np.array([5]), 6)) == [FOREVER_NS]
+    assert len(rank_so_far(NONE, NONE, np.empty(0, np.int64), 1)) == 0
+    assert list(rank_so_far(NONE, NONE, np.array([5]), 6)) == [FOREVER_NS]

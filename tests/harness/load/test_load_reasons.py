@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from seatrial.load.machine import MachineUse
 from seatrial.load.plan import Destination, Done, Plan, Ready
 from seatrial.load.result import LoadResult
 from seatrial.load.samples import NEVER, SAMPLE, Outcome, Samples
+from seatrial.load.saturation import slows_down
 
 START_NS = 5_000_000_000_000
 MS = 1_000_000
@@ -314,6 +316,20 @@ def test_a_server_that_holds_every_connection_and_falls_behind_is_saturated() ->
 
     assert [reason.code for reason in result.reasons] == ["saturated"]
     assert result.response_time_s.p50 is not None
+
+
+def test_what_tells_a_server_that_falls_behind_is_read_again_and_not_held() -> None:
+    """Of ten million requests even two columns would be 160 MB."""
+    waiting = np.tile(draw_queue(1.2), 500)
+    run = make_run(waiting, done={"exhausted": "connections"}, max_connections=25)
+    tracemalloc.start()
+    try:
+        slows_down(run)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 16 * len(waiting)
 
 
 def test_a_server_that_takes_its_time_whoever_asks_is_not_said_to_fall_behind() -> None:
