@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from seatrial.checks import ASKED_CASES, PROFILES, Check, InvalidMeasurementError, NotRunError
-from seatrial.errors import DeploymentError, InfrastructureError, SeatrialError, UnmetRequirementError
+from seatrial.checks import ASKED_CASES, PROFILES, Check, NotRunError
+from seatrial.errors import DeploymentError, ExitCode, InfrastructureError, SeatrialError, UnmetRequirementError
 from seatrial.pytest_items import is_ours
 from seatrial.records import CheckRecord, CheckStatus
 from seatrial.settings import General
@@ -21,7 +21,6 @@ _OURS = frozenset({"seatrial", "seatrial_suites"})
 _STATUSES: tuple[tuple[type[SeatrialError], CheckStatus], ...] = (
     (NotRunError, "not-run"),
     (UnmetRequirementError, "not-run"),
-    (InvalidMeasurementError, "invalid"),
 )
 
 
@@ -66,9 +65,8 @@ def judge_outcome(
     """
     if isinstance(error, UnmetRequirementError) and report.when == "call":
         return "error"  # What it needs was there when it was deployed, and has gone since.
-    for kind, status in _STATUSES:
-        if isinstance(error, kind):
-            return status
+    if (status := _judge_error(error)) is not None:
+        return status
     if report.passed:
         return "pass"
     if report.skipped:
@@ -78,6 +76,13 @@ def judge_outcome(
     failed = isinstance(error, (AssertionError, DeploymentError, pytest.fail.Exception))
     failed = failed and not isinstance(error, InfrastructureError)
     return "fail" if failed else "error"
+
+
+def _judge_error(error: BaseException | None) -> CheckStatus | None:
+    """Return the status that an error of ours has wherever it comes from; None of any other."""
+    if isinstance(error, SeatrialError) and error.exit_code is ExitCode.MEASUREMENT_INVALID:
+        return "invalid"
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), None)
 
 
 def _judge_skip(report: pytest.TestReport, *, skipped_by_others: bool) -> CheckStatus:

@@ -55,9 +55,10 @@ UNCHECKED = (str(Path(__file__).with_name("unchecked_pacer.py")),)
 _E = TypeVar("_E", Ready, Done)
 
 
-# Neighbours that take CPU time show in how far single pairs differ, and the cost is what checking takes of it then. That the
-# client works all the time is what is compared.
 HARMLESS = {CLIENT_SATURATED}
+"""Neighbours that take CPU time show in how far single pairs differ, and the cost is what checking takes of it then. That the
+client works all the time is what is compared.
+"""
 
 
 class Loop(NamedTuple):

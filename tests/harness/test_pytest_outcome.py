@@ -6,8 +6,9 @@ from typing import Literal
 
 import pytest
 
-from seatrial.checks import NotRunError
+from seatrial.checks import InvalidMeasurementError, NotRunError
 from seatrial.errors import DeploymentError, HarnessError, InfrastructureError, UnmetRequirementError
+from seatrial.load.driver import ExhaustedClientError
 from seatrial.pytest_outcome import judge_outcome
 
 
@@ -19,6 +20,8 @@ from seatrial.pytest_outcome import judge_outcome
         (InfrastructureError("the engine does not answer"), "error", "error"),
         (HarnessError("broken"), "error", "error"),
         (KeyError("broken"), "error", "error"),
+        (InvalidMeasurementError("late sends"), "invalid", "invalid"),
+        (ExhaustedClientError("no ports", fix="fewer", exhausted="ports"), "invalid", "invalid"),
         (NotRunError("not here"), "not-run", "not-run"),
         (UnmetRequirementError("there is no engine"), "not-run", "error"),
     ],

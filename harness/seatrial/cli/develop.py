@@ -26,7 +26,8 @@ CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ruff format", ("ruff", "format", "--check", ".")),
     ("mypy", ("mypy",)),
     ("import-linter", ("lint-imports",)),
-    ("unit tests", ("pytest", "tests", "-m", "not ({services} or specimen)", "-n", "3", "--dist", "loadfile")),
+    # They wait for half of their time.
+    ("unit tests", ("pytest", "tests", "-m", "not ({services} or specimen)", "-n", "4", "--dist", "loadfile")),
     # They wait for two thirds of their time, most of it for answers that must not come.
     ("specimens", ("pytest", "tests", "-m", "specimen", "-n", "4", "--dist", "loadscope")),
     (

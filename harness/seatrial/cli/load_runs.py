@@ -19,7 +19,7 @@ from seatrial.cli.json_file import STANDARD_OUTPUT, write_json
 from seatrial.cli.load_display import Display
 from seatrial.errors import ExitCode, UsageError, choose_exit_code
 from seatrial.load.address import Address, compose_request, resolve
-from seatrial.load.between_runs import Recovery, SearchWarmUp, judge_unmade
+from seatrial.load.between_runs import Asked, Recovery, SearchWarmUp, judge_unmade
 from seatrial.load.capacity import Capacity, Measured, search_capacity
 from seatrial.load.conducting import Conduct
 from seatrial.load.driver import ExhaustedClientError, UnconnectedError
@@ -168,11 +168,12 @@ class _SearchRuns:
         self._order.display.say(f"{title}: {status}: {judgement.message}")
         return measured
 
-    def _ask(self, timeout_s: float) -> float | None:
+    def _ask(self, timeout_s: float) -> Asked | None:
         try:
-            return probe(self._plan.destination, self._plan.requests[0], timeout_s).took_s
+            answer = probe(self._plan.destination, self._plan.requests[0], timeout_s)
         except NoAnswerError:
             return None
+        return Asked(took_s=answer.took_s, refused=answer.status >= 400)
 
 
 def _make_plan(order: LoadOrder) -> Plan:
@@ -290,8 +291,11 @@ def _draw(order: LoadOrder, rate: float | None, seed: int) -> Schedule:
     schedule = make_schedule(law, duration_s=order.duration_s, seed=seed)
     if not len(schedule.offsets_ns):
         raise UsageError(
-            f"{schedule.arrivals} for {order.duration_s:g} s is no request at all",
-            fix="a longer --duration, or a higher rate",
+            f"{schedule.arrivals} for {order.duration_s:g} s is no request at all"
+            + (f": {schedule.cut}" if schedule.cut else ""),
+            fix="times in seconds from the window's beginning on, or a longer --duration"
+            if schedule.cut
+            else "a longer --duration, or a higher rate",
         )
     return schedule
 

@@ -23,11 +23,15 @@ def interrupts_put_off() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-
     before: dict[signal.Signals, Any] = {}
+    is_over = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if not is_over:
+            came.append(number)
+        elif callable(handler := before[signal.Signals(number)]):
+            handler(number, frame)
+
     try:
         for number in _INTERRUPTS:
             handler = signal.getsignal(number)
@@ -37,7 +41,9 @@ def interrupts_put_off() -> Iterator[None]:
                 signal.signal(number, note)
         yield
     finally:
-        for number, handler in reversed(before.items()):
+        # Until each handler is back, who notes deals with it: what that raises leaves the other one noting, and dealing with it.
+        is_over = True
+        for number, handler in before.items():
             signal.signal(number, handler)
-    if came:
-        signal.raise_signal(came[0])
+        if came:
+            signal.raise_signal(came[0])

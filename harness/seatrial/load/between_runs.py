@@ -24,7 +24,7 @@ def judge_unmade(error: UnconnectedError | ExhaustedClientError) -> Measured:
     """
     if isinstance(error, ExhaustedClientError):
         return Measured(judgement=Judgement(status="undecided", valid=False, message=error.message))
-    message = f"no connection could be made: {error.message}"
+    message = f"the run could not begin: {error.message}"
     return Measured(judgement=Judgement(status="missed", message=message))
 
 
@@ -56,24 +56,36 @@ class SearchWarmUp:
             self._is_warm, self.took_s = True, result.warm_up_s
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What became of one question: how long its answer took, and whether that was a refusal."""
+
+    took_s: float
+    refused: bool = False
+
+
 class Recovery:
     """Waits until a question is answered about as soon as before the search: an overloaded server works on for a while.
 
+    A refusal, which one that sheds load has ready at once, is no such answer where there was none before.
+
     Args:
-        ask: asks one question, within so many seconds, and returns how long that took; None when there was no answer.
+        ask: asks one question, within so many seconds; None when there was no answer.
     """
 
-    def __init__(self, ask: Callable[[float], float | None]) -> None:
+    def __init__(self, ask: Callable[[float], Asked | None]) -> None:
         self._ask = ask
-        self._patience_s = max(_LEAST_PATIENCE_S, 2 * (ask(SETTLE_S) or 0.0))
+        before = ask(SETTLE_S)
+        self._patience_s = max(_LEAST_PATIENCE_S, 2 * (before.took_s if before else 0.0))
+        self._refuses = before is not None and before.refused
 
     def wait(self, on_wait: Callable[[], None] = lambda: None) -> None:
         """Wait, `SETTLE_S` at most; `on_wait` is told once, when the first answer does not come as soon."""
         deadline_s = time.monotonic() + SETTLE_S
         is_told = False
         while time.monotonic() < deadline_s:
-            took_s = self._ask(max(deadline_s - time.monotonic(), 0.1))
-            if took_s is not None and took_s <= self._patience_s:
+            asked = self._ask(max(deadline_s - time.monotonic(), 0.1))
+            if asked is not None and asked.took_s <= self._patience_s and (self._refuses or not asked.refused):
                 return
             if not is_told:
                 on_wait()

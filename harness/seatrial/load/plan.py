@@ -19,11 +19,10 @@ ANSWERS_FILE: Final = "answers.jsonl"
 """Lines of `DistinctAnswer`, in the order of their index."""
 TOLD: Final = "told to stop"
 """`Done.stopped` of one that was told to."""
-
-
 OPENING_S: Final = 50.0
+"""That the first connections may take, however few they are."""
 OPENING_EACH_S: Final = 0.02
-"""More than a TLS handshake takes of one server's CPU."""
+"""Besides, for each: more than a TLS handshake takes of one server's CPU."""
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_connections: Annotated[int, Meta(description="beyond it a due request waits for a free one, which is late")] = (
         4096
     )
+    sharers: Annotated[int, Meta(description="pacers that open connections to the same server at a time")] = 1
     reconnect: Annotated[bool, Meta(description="a connection carries one request only")] = False
     max_body_bytes: Annotated[int, Meta(description="a larger response is malformed")] = 64 << 20
     keeps_answers: Annotated[bool, Meta(description="answers are told apart, and those that differ kept")] = True
@@ -78,8 +78,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def opening_timeout_s(self) -> float:
-        """For how long they may be opened, all together."""
-        return OPENING_S + OPENING_EACH_S * self.first_connections
+        """For how long they may be opened, those of all pacers together."""
+        return OPENING_S + OPENING_EACH_S * self.first_connections * self.sharers
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):

@@ -64,7 +64,7 @@ def describe_cut(arrivals: Arrivals, duration_s: float) -> str:
         case Trace(offsets_s=offsets_s, origin=origin):
             late = sum(offset >= duration_s for offset in offsets_s)
             what = f"{late:,} of the {len(offsets_s):,} requests of the trace {origin}"
-            whole = f"over {max(offsets_s):g} s"
+            whole = f"{math.floor(max(offsets_s)) + 1} s"
         case Steps(steps=steps):
             whole_s = sum(seconds for _, seconds in steps)
             late = whole_s - duration_s > _ROUNDED_S

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from seatrial.client import AskTimeoutError, Client
-from seatrial.load.between_runs import Recovery, SearchWarmUp, judge_unmade
+from seatrial.load.between_runs import Asked, Recovery, SearchWarmUp, judge_unmade
 from seatrial.load.capacity import Measured, search_capacity
 from seatrial.load.driver import ExhaustedClientError, UnconnectedError
 from seatrial.load.objectives import Objectives
@@ -33,6 +33,7 @@ from seatrial.trial.measuring import (
     read_usage,
     run_order,
 )
+from seatrial.wire import Refusal
 
 if TYPE_CHECKING:
     from seatrial.trial.trial import Trial
@@ -243,12 +244,12 @@ class _Search:
         )
 
 
-def _ask(deployment: Deployment, timeout_s: float) -> float | None:
+def _ask(deployment: Deployment, timeout_s: float) -> Asked | None:
     """Return how long a golden case took, right or not; None when it got no answer."""
     began_s = time.monotonic()
     try:
         with Client(deployment.endpoint, deployment.model.manifest) as client:
-            client.ask(deployment.model.cases[0].inputs, timeout_s=timeout_s)
+            answer = client.ask(deployment.model.cases[0].inputs, timeout_s=timeout_s)
     except (OSError, AskTimeoutError):
         return None
-    return time.monotonic() - began_s
+    return Asked(took_s=time.monotonic() - began_s, refused=isinstance(answer, Refusal))

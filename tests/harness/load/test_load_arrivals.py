@@ -161,7 +161,7 @@ def test_a_trace_holds_no_more_requests_than_any_schedule(tmp_path: Path, monkey
     [
         (
             Trace(offsets_s=(0.0, 7.5, 5.0, 4.9), origin="t.csv"),
-            "the window of 5 s leaves out 2 of the 4 requests of the trace t.csv: a duration of over 7.5 s has them all",
+            "the window of 5 s leaves out 2 of the 4 requests of the trace t.csv: a duration of 8 s has them all",
         ),
         (Trace(offsets_s=(0.0, 4.9), origin="t.csv"), ""),
         (

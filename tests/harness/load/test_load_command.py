@@ -142,6 +142,16 @@ def test_bad_input_is_a_sentence(arguments: list[str], words: str) -> None:
     assert re.fullmatch(r"seatrial: .+\n(Fix: .+\n)?", done.stderr)
 
 
+def test_a_trace_of_which_the_window_has_nothing_says_so(tmp_path: Path) -> None:
+    """Of another clock than the window's own."""
+    (tmp_path / "times.csv").write_text("1764410000.5\n1764410001.5\n")
+    done = load("http://127.0.0.1:9/", "--arrivals", f"trace:{tmp_path / 'times.csv'}", "--duration", "5")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no request at all: the window of 5 s leaves out 2 of the 2 requests" in done.stderr
+    assert "Fix: times in seconds from the window's beginning on" in done.stderr
+
+
 def test_a_body_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root may read what nobody else may, so the kernel's refusal is a stand-in."""
 

@@ -17,6 +17,7 @@ import pytest
 from seatrial.load.pacer.connection import Connection
 from seatrial.load.pacer.opening import SIDE_BY_SIDE, OpeningError, describe_failure, open_side_by_side
 from seatrial.load.plan import Destination, Plan
+from seatrial.load.swarm.messages import Order, split_order
 
 Serve = Callable[..., int]
 
@@ -102,8 +103,18 @@ def test_what_the_client_runs_out_of_is_not_the_servers_doing(number: int, what:
     assert "listens" not in failed.fix
 
 
-def test_the_bound_grows_with_the_connections() -> None:
-    assert make_plan(10_000).opening_timeout_s >= make_plan(1).opening_timeout_s + 100
+def test_an_address_that_there_is_no_way_to_is_no_lack_of_ports() -> None:
+    failed = describe_failure(make_plan(8), OpeningError(0, OSError(errno.EADDRNOTAVAIL, "no such address")))
+
+    assert not failed.exhausted
+    assert failed.message.startswith("no connection to ")
+
+
+def test_the_bound_grows_with_the_connections_of_all() -> None:
+    whole = make_plan(10_000)
+    assert whole.opening_timeout_s >= make_plan(1).opening_timeout_s + 100
+    shares = [each.plan for each in split_order(Order(plan=whole), 4)]
+    assert [each.opening_timeout_s for each in shares] == [whole.opening_timeout_s] * 4
 
 
 def run_limited(soft: int, hard: int, *argv: str) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ from seatrial.cli import load_runs
 from seatrial.cli.load import load as load_command
 from seatrial.load import between_runs
 from seatrial.load.analysis import NO_FIGURES
-from seatrial.load.between_runs import Recovery
+from seatrial.load.between_runs import Asked, Recovery
 from seatrial.load.capacity import Capacity
 from seatrial.load.conducting import Conduct
 from seatrial.load.driver import ExhaustedClientError, UnconnectedError
@@ -150,7 +150,7 @@ def test_a_server_that_takes_no_connection_has_missed(tmp_path: Path, monkeypatc
     assert 95.0 < (found.highest_kept or 0.0) <= 100.0
     missed = [number for number, rung in enumerate(found.rungs) if rung.rate > 100.0]
     assert {found.rungs[number].status for number in missed} == {"missed"}
-    assert "no connection could be made" in found.message
+    assert "the run could not begin: no connection to" in found.message
     assert {number + 1 for number in missed if number + 1 < len(found.rungs)} <= set(server.asked)
 
 
@@ -273,17 +273,22 @@ class Clock:
 
 @pytest.mark.parametrize(
     ("answers", "asked", "told"),
-    [([0.3], 1, 0), ([2.0, None, 0.5, 0.3, 9.0], 4, 1), ([None], 200, 1)],
-    ids=["at once", "after a while", "never"],
+    [
+        ([Asked(took_s=0.3)], 1, 0),
+        ([Asked(took_s=2.0), None, Asked(took_s=0.5), Asked(took_s=0.3), Asked(took_s=9.0)], 4, 1),
+        ([Asked(took_s=0.001, refused=True), Asked(took_s=0.3)], 2, 1),
+        ([None], 200, 1),
+    ],
+    ids=["at once", "after a while", "refuses at once", "never"],
 )
 def test_an_overloaded_server_is_left_alone_until_it_answers_as_before_for_ten_seconds_at_most(
-    monkeypatch: pytest.MonkeyPatch, answers: list[float | None], asked: int, told: int
+    monkeypatch: pytest.MonkeyPatch, answers: list[Asked | None], asked: int, told: int
 ) -> None:
     """It took 0.2 s before the search, so up to 0.4 s are as before."""
-    clock, questions, words = Clock(), iter([0.2, *answers]), []
+    clock, questions, words = Clock(), iter([Asked(took_s=0.2), *answers]), []
     count = 0
 
-    def ask(_timeout_s: float) -> float | None:
+    def ask(_timeout_s: float) -> Asked | None:
         nonlocal count
         count += 1
         return next(questions, answers[-1])
@@ -291,5 +296,6 @@ def test_an_overloaded_server_is_left_alone_until_it_answers_as_before_for_ten_s
     monkeypatch.setattr(between_runs, "time", clock)
     Recovery(ask).wait(lambda: words.append("waiting"))
 
-    assert (count - 1, len(words)) == (pytest.approx(asked, abs=1), told)
+    # Ten seconds of pauses that add up to them, rounded.
+    assert (count - 1, len(words)) == (asked if asked < 100 else pytest.approx(asked, abs=1), told)
     assert clock.now_s <= between_runs.SETTLE_S + 0.1

@@ -65,22 +65,26 @@ def describe_failure(plan: Plan, error: OpeningError) -> Failed:
     where = plan.destination.unix_path or f"{plan.destination.host}:{plan.destination.port}"
     begun = f"{error.made:,} of the {plan.first_connections:,} connections to {where}"
     exhausted = EXHAUSTED.get(error.cause.errno or 0, "")
+    if exhausted == "ports" and not error.made:
+        # An address that this machine has no way to is told by the same number.
+        exhausted = ""
+    fewer = "fewer users" if plan.mode == "closed" else "a lower rate"
     if exhausted == "descriptors":
         wanted, limit = count_descriptors(plan), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return Failed(
             message=f"the client ran out of descriptors after {begun}: it may have {limit:,} files open, and wanted {wanted:,}",
-            fix=f"raise the limit of open files (`ulimit -n {wanted}`; root may where that is refused), or fewer users",
+            fix=f"raise the limit of open files (`ulimit -n {wanted}`; root may where that is refused), or {fewer}",
             exhausted=exhausted,
         )
     if exhausted:
         return Failed(
             message=f"the client ran out of {exhausted} after {begun}: {error.cause}",
-            fix="widen net.ipv4.ip_local_port_range, or fewer users",
+            fix=f"widen net.ipv4.ip_local_port_range, or {fewer}",
             exhausted=exhausted,
         )
     why = str(error.cause) or "it took too long"
     if not error.made:
         return Failed(message=f"no connection to {where}: {why}", fix="see that it listens")
     return Failed(
-        message=f"only {begun} could be made: {why}", fix="fewer users, or see how many connections the server takes"
+        message=f"only {begun} could be made: {why}", fix=f"{fewer}, or see how many connections the server takes"
     )

@@ -159,7 +159,7 @@ def _follow(
     renewal: Renewal,
 ) -> None:
     """Return when the master has ended, or has taken too long."""
-    deadline_s = time.monotonic() + order.whole_s + SLACK_S
+    deadline_s = time.monotonic() + order.plan.opening_timeout_s + order.whole_s + SLACK_S
     told = 0
     while time.monotonic() < deadline_s:
         try:

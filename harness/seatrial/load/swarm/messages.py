@@ -254,5 +254,6 @@ def _share_plan(plan: Plan, worker: int, workers: int, *, is_compared: bool) -> 
         plan,
         users=plan.users // workers + (worker < plan.users % workers),
         connections=math.ceil(plan.connections / workers),
+        sharers=workers,
         cases=cases[worker::workers] if is_compared else dealt,
     )

@@ -55,7 +55,7 @@ from seatrial.load.warming import WarmUpWatch
 from seatrial.load.window import find_window
 
 GO_TIMEOUT_S: Final = 180.0
-"""For which a pacer that is ready waits for those of the other workers."""
+"""For which a pacer that is ready waits for those of the other workers, and as long as these may open connections."""
 JUDGING_S: Final = 0.1
 """Of each second that answers may be judged in beside the pacer, which has the same CPUs; the rest is judged after the run."""
 REPORT_S: Final = 1.0
@@ -171,9 +171,10 @@ class Pacing:
         with Pacer(plan, None if schedule is None else schedule.offsets_ns, directory, warm_up_ns=warm_up) as pacer:
             ready = pacer.wait_ready()
             self._on_prepared(Prepared(worker=self.order.worker, clock=read_clock()))
-            self._decided.wait(GO_TIMEOUT_S)
+            patience_s = GO_TIMEOUT_S + plan.opening_timeout_s
+            self._decided.wait(patience_s)
             if self._stopped or not self._start_ns:
-                return End(worker=self.order.worker, failure=describe_stop(told=self._stopped))
+                return End(worker=self.order.worker, failure=describe_stop(0.0 if self._stopped else patience_s))
             sent = self._send(pacer, ready, directory)
         if sent is None:
             return End(worker=self.order.worker, failure=describe_stop())
@@ -281,8 +282,8 @@ def make_statistics(plan: Plan, stats: RequestStats) -> Statistics:
     return Statistics(stats, method=method, path=path, whole_s=whole_s)
 
 
-def describe_stop(*, told: bool = True) -> Failure:
-    """Return why a worker whose pacer never began has no result."""
-    if told:
+def describe_stop(waited_s: float = 0.0) -> Failure:
+    """Return why a worker whose pacer never began has no result: it waited so long for the word, or was told to stop."""
+    if not waited_s:
         return Failure(message="it was told to stop before it began", exit_code=INTERRUPTED)
-    return Failure(message=f"it was ready, and was not told to go for {GO_TIMEOUT_S:g} s")
+    return Failure(message=f"it was ready, and was not told to go for {waited_s:g} s")
