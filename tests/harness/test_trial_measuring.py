@@ -13,6 +13,7 @@ import pytest
 
 from seatrial.errors import DeploymentError, HarnessError
 from seatrial.load.analysis import NO_FIGURES
+from seatrial.load.between_runs import Asked
 from seatrial.load.calibration import BRIEF, QUICK, CalibrationPlan
 from seatrial.load.capacity import Capacity, Measured
 from seatrial.load.driver import UnconnectedError
@@ -103,7 +104,7 @@ def measure_floor(trial: Any) -> None:
 def without_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (measuring, searching):
         monkeypatch.setattr(module, "make_questions", lambda *_: SimpleNamespace(cases=()))
-    monkeypatch.setattr(searching, "_ask", lambda *_: 0.001)
+    monkeypatch.setattr(searching, "_ask", lambda *_: Asked(took_s=0.001))
 
 
 @pytest.mark.parametrize(
