@@ -125,8 +125,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     spun_s: Annotated[float, Meta(description="of that, spent waiting for the next due time")]
     rss_bytes: Annotated[int, Meta(description="peak resident memory of this process")]
     measured_from_ns: Annotated[
-        int,
-        Meta(description="up to when the two that follow were counted, soon after the window began; 0: never"),
+        int, Meta(description="up to when the two that follow were counted, soon after the window began; 0: never")
     ] = 0
     warm_up_cpu_s: Annotated[float, Meta(description="of cpu_s, what the warm-up took")] = 0.0
     warm_up_spun_s: Annotated[float, Meta(description="of spun_s, what the warm-up took")] = 0.0
