@@ -194,6 +194,6 @@ def _describe_client(run: PacerRun, machine: MachineUse) -> dict[str, float]:
         "steal_share": machine.steal_share,
         "steal_worst_share": machine.steal_worst_share,
         "runnable_p50": machine.runnable,
-        "waited_s": machine.client_waited_s,
+        "waited_s": run.done.window_waited_s,
     }
     return {name: value for name, value in known.items() if value is not None}

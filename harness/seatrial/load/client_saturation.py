@@ -66,16 +66,16 @@ def _find_lag(done: Done) -> Iterator[_Sign]:
 
 def _find_want_of_cpu(done: Done, machine: MachineUse, lateness: Lateness | None) -> Iterator[_Sign]:
     whole_s, cpu_s, spun_s = done.window_s, done.window_cpu_s, done.window_spun_s
-    waited_s = machine.client_waited_s or 0.0
+    waited_s = done.window_waited_s or 0.0
     # A process that spins is always ready to run, so it waits most while nothing is due: that part is left out. It spins by
     # the clock, so that what it waited meanwhile is in that time too.
     awake_s = max(cpu_s + waited_s, 1e-9)
     at_work = max(awake_s - spun_s, 0.0) / awake_s
     busy, waiting = cpu_s * at_work / whole_s, waited_s * at_work / whole_s
     if busy > BUSY_ALLOWED:
-        yield _Sign(BUSY, f"it worked {busy:.0%} of the time on its one CPU, {BUSY_ALLOWED:.0%} are allowed")
+        yield _Sign(BUSY, f"it worked {busy:.0%} of the window on its one CPU, {BUSY_ALLOWED:.0%} are allowed")
     if waiting > WAIT_ALLOWED:
-        yield _Sign("waiting", f"it waited {waiting:.0%} of the time for a CPU, {WAIT_ALLOWED:.0%} are allowed")
+        yield _Sign("waiting", f"it waited {waiting:.0%} of the window for a CPU, {WAIT_ALLOWED:.0%} are allowed")
     elif waiting > CROWDED_WAIT_ALLOWED and (lateness is None or lateness.share > CROWDED_LATE_ALLOWED):
         yield from _find_crowd(spun_s / whole_s, waiting, machine, lateness)
     yield from _find_steal(machine)
@@ -103,6 +103,6 @@ def _find_crowd(spinning: float, waiting: float, machine: MachineUse, lateness: 
         late = "" if lateness is None else f", and {lateness.share:.1%} of its sends came late"
         yield _Sign(
             "crowd",
-            f"{queue:.0f} processes wanted one of {machine.cpus} CPUs in the median, it waited {waiting:.0%} of the time for one "
-            f"among them ({CROWDED_WAIT_ALLOWED:.0%} are allowed then){late}",
+            f"{queue:.0f} processes wanted one of {machine.cpus} CPUs in the median, it waited {waiting:.0%} of the window for "
+            f"one among them ({CROWDED_WAIT_ALLOWED:.0%} are allowed then){late}",
         )

@@ -22,7 +22,7 @@ from seatrial.load.warming import WarmUpWatch
 NOTICE_NS: Final = 100_000_000
 """Between the order that begins the window and its beginning: it must have arrived by then."""
 SETTLED_NS: Final = 500_000_000
-"""What was due so long ago and has no record is slow indeed."""
+"""What was due within so short a time may well be pending, and would leave open what is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,7 @@ class Conductor:
         self.stop: StopVerdict | None = None
         self._conduct = conduct
         self._offsets_ns = offsets_ns
+        self._start_ns = start_ns
         self._watch = None if conduct.warm_up is None else WarmUpWatch(conduct.warm_up, start_ns)
         self.begin_ns = NEVER if conduct.warm_up is not None else start_ns + int(plan.warm_up_s * SECOND_NS)
         # Laid down before the window, so that no look is chosen by what was seen.
@@ -84,7 +85,9 @@ class Conductor:
             for block in blocks:
                 timed = block[block["phase"] == 0]
                 self._seen.append((timed["intended_ns"].copy(), rank_times(timed)))
-            self._judge_stop(pacer, self._conduct.stop, self._offsets_ns)
+            # Not the present time: what has ended since the pacer wrote its records looks pending.
+            seen_ns = self._start_ns + int(progress.elapsed_s * SECOND_NS)
+            self._judge_stop(pacer, self._conduct.stop, self._offsets_ns, seen_ns)
 
     def conclude(self) -> None:
         """Say, where the window did not end early though it might have, that it ended at its time limit."""
@@ -94,7 +97,7 @@ class Conductor:
             message = f"the time limit was reached: {known}"
             self.stop = StopVerdict(why="limit", confidence=CONFIDENCE, message=message)
 
-    def _judge_stop(self, pacer: Pacer, rule: StopRule, offsets_ns: Offsets) -> None:
+    def _judge_stop(self, pacer: Pacer, rule: StopRule, offsets_ns: Offsets, seen_ns: int) -> None:
         last = len(self._looks_s) - 1
         # The last look is the time limit: there is nothing to stop any more.
         if self._look >= last:
@@ -102,11 +105,11 @@ class Conductor:
         bounds_ms = [each.bound_ms for each in rule.quantiles if each.bound_ms is not None]
         settled_ns = max([SETTLED_NS, *(int(bound_ms * 1e6) for bound_ms in bounds_ms)])
         until_ns = self.begin_ns + int(self._looks_s[self._look] * SECOND_NS)
-        if time.monotonic_ns() - settled_ns < until_ns:
+        if seen_ns - settled_ns < until_ns:
             return
         self._seen = [_join(self._seen)]
-        times = rank_so_far(*self._seen[0], offsets_ns + self.begin_ns, until_ns)
-        self.stop = judge_stop(times, rule, look=self._look, looks=len(self._looks_s))
+        times = rank_so_far(*self._seen[0], offsets_ns + self.begin_ns, until_ns=until_ns, seen_ns=seen_ns)
+        self.stop = judge_stop(times.least, rule, look=self._look, looks=len(self._looks_s), most=times.most)
         self._look += 1
         if self.stop.stop:
             pacer.end_window()

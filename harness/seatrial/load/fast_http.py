@@ -60,7 +60,7 @@ def run_fast_http(
         )
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     log = directory / "locust.log"
-    with _start(directory, kind, log) as popen, MachineGauge(popen.pid) as machine:
+    with _start(directory, kind, log) as popen, MachineGauge() as machine:
         events = _follow(popen, plan, machine, on_progress)
     ready = next((event for event in events if isinstance(event, Ready)), None)
     done = next((event for event in events if isinstance(event, Done)), None)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from seatrial.load.blocks import SampleSeries, read_blocks
 from seatrial.load.driver import PacerRun
 from seatrial.load.lateness import is_sent, read_lags
-from seatrial.load.machine import MachineUse
 from seatrial.load.quantiles import find_quantile
 from seatrial.load.result import Reason
 from seatrial.load.samples import NEVER, Samples
@@ -23,7 +22,7 @@ STEP_NS: Final = 10_000
 """What gauge and record differ by for one request at least: they are read some instructions apart."""
 
 
-def find_broken_law(run: PacerRun, machine: MachineUse) -> Iterator[Reason]:
+def find_broken_law(run: PacerRun) -> Iterator[Reason]:
     """Compare the mean number in flight with rate times mean time (Little, Operations Research 9, 1961), sides counted apart.
 
     The gauge adds up as requests come and go; the records say the same as the sum of the stretches from send to end, of all
@@ -42,7 +41,7 @@ def find_broken_law(run: PacerRun, machine: MachineUse) -> Iterator[Reason]:
     unexplained_ns = abs(counted_ns - recorded_ns) - ALLOWED * recorded_ns - _bound_reopening(run)
     if sent < FEWEST_REQUESTS or unexplained_ns <= sent * STEP_NS:
         return
-    step_ns = _measure_step(run, machine)
+    step_ns = _measure_step(run)
     if unexplained_ns > sent * step_ns:
         yield Reason(
             code="littles-law",
@@ -70,7 +69,7 @@ def _bound_reopening(run: PacerRun) -> int:
     return sum(int(each.sum()) for each in longer) + (count - sum(len(each) for each in longer)) * shortest_ns
 
 
-def _measure_step(run: PacerRun, machine: MachineUse) -> float:
+def _measure_step(run: PacerRun) -> float:
     """Return how far apart gauge and record of a request may be read on this machine, nanoseconds.
 
     Two more pairs of readings that lie some instructions apart are in the records: a request is due, and it is sent; the first
@@ -83,7 +82,7 @@ def _measure_step(run: PacerRun, machine: MachineUse) -> float:
     lag = SampleSeries(run.samples, is_sent, read_lags)
     reading = SampleSeries(run.samples, _is_read, lambda block: block["last_ns"] - block["first_ns"])
     step_ns = STEP_NS + min(find_quantile(lag, 0.5) or 0, find_quantile(reading, 0.5) or 0)
-    return step_ns * (1 + (machine.client_waited_s or 0.0) / max(run.done.window_cpu_s, 1e-9))
+    return step_ns * (1 + (run.done.window_waited_s or 0.0) / max(run.done.window_cpu_s, 1e-9))
 
 
 def _may_be_reasked(block: Samples) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What the machine did meanwhile: time that its hypervisor took, processes that run, how long the client waited for a CPU."""
+"""What the machine did meanwhile: time that its hypervisor took, processes that run."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ class MachineUse:
     """Median number of processes that run or wait for a CPU, of readings 100 ms apart; the one that reads is among them."""
     cpus: int | None = None
     """Of the whole machine."""
-    client_waited_s: float | None = None
-    """Seconds that the client was ready to run and no CPU was free (schedstat)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +84,12 @@ class MachineGauge:
     time, in which a second that was taken is lost, and before the first of a window nothing of that window is seen.
 
     Args:
-        client: id of the process that sends.
         read: returns a reading; None where there is none to be had.
         period_s: from one reading to the next.
         begin_ns: what was before this time, CLOCK_MONOTONIC, is left out; it may be told while the block runs.
         repeat: has the readings made.
     """
 
-    client: int
     read: Callable[[], Reading | None] = read_machine
     period_s: float = PERIOD_S
     begin_ns: int = 0
@@ -102,13 +98,10 @@ class MachineGauge:
     _steal: StealMeter = field(default_factory=lambda: StealMeter(_count_ticks_per_second()))
     _runnable: list[int] = field(default_factory=list)
     _begun_ns: int = 0
-    _first_ns: int | None = None
-    _latest_ns: int | None = None
     _end: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
         self._look()
-        self._first_ns = self._latest_ns = _read_wait(self.client)
         self._end = self.repeat(self._watch, self.period_s)
         return self
 
@@ -118,39 +111,26 @@ class MachineGauge:
         # A window that ended before it was looked at is not told of by what was before it.
         self._leave_out()
         self._look()
-        self._look_at_client()
         steal = self._steal.share
         worst = steal if self._steal.worst_second is None else self._steal.worst_second
         middle = sorted(self._runnable)[len(self._runnable) // 2] if self._runnable else None
-        first_ns, latest_ns = self._first_ns, self._latest_ns
         self.use = MachineUse(
             steal_share=steal,
             steal_worst_share=worst,
             runnable=middle,
             cpus=os.cpu_count(),
-            client_waited_s=None if first_ns is None or latest_ns is None else (latest_ns - first_ns) / 1e9,
         )
 
     def _watch(self) -> None:
         self._leave_out()
         if (runnable := self._look()) is not None:
             self._runnable.append(runnable)
-        self._look_at_client()
 
     def _leave_out(self) -> None:
         """Forget what was before the beginning, once that has come."""
         if self.begin_ns == self._begun_ns or time.monotonic_ns() < self.begin_ns:
             return
         self._begun_ns = self.begin_ns
-        self._look_at_client()
-        self._first_ns = self._latest_ns
-        self._forget()
-
-    def _look_at_client(self) -> None:
-        # The client may be gone at the end of the block, so its last reading is kept.
-        self._latest_ns = _read_wait(self.client) or self._latest_ns
-
-    def _forget(self) -> None:
         self._steal = StealMeter(self._steal.second_ticks)
         self._runnable.clear()
 
@@ -165,11 +145,3 @@ class MachineGauge:
 
 def _count_ticks_per_second() -> int:
     return os.sysconf("SC_CLK_TCK") * (os.cpu_count() or 1)
-
-
-def _read_wait(process: int) -> int | None:
-    """Return the nanoseconds that a process waited for a CPU (Documentation/scheduler/sched-stats.rst), None when it is gone."""
-    try:
-        return int(Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return None

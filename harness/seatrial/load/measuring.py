@@ -85,7 +85,7 @@ def measure_load(
                 machine.begin_ns = conductor.begin_ns
             on_progress(live.add(progress, blocks, conductor.warm_up.message if conductor.warm_up else ""))
 
-        with MachineGauge(ready.pid, begin_ns=max(conductor.begin_ns, 0)) as machine:
+        with MachineGauge(begin_ns=max(conductor.begin_ns, 0)) as machine:
             done = pacer.run(start_ns, follow)
     if not done.stopped:
         conductor.conclude()

@@ -129,6 +129,18 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     ] = 0
     warm_up_cpu_s: Annotated[float, Meta(description="of cpu_s, what the warm-up took")] = 0.0
     warm_up_spun_s: Annotated[float, Meta(description="of spun_s, what the warm-up took")] = 0.0
+    measured_until_ns: Annotated[
+        int, Meta(description="from when the two that follow were counted, soon after the window ended; 0: its end")
+    ] = 0
+    drain_cpu_s: Annotated[float, Meta(description="of cpu_s, what the drain took")] = 0.0
+    drain_spun_s: Annotated[float, Meta(description="of spun_s, what the drain took")] = 0.0
+    window_waited_s: Annotated[
+        float | None,
+        Meta(
+            description="that this process was ready to run between those two times and no CPU was free (schedstat); null where "
+            "the kernel does not tell"
+        ),
+    ] = None
     clock_step_ns: Annotated[int, Meta(description="how far CLOCK_REALTIME moved against CLOCK_MONOTONIC")]
     reasked: Annotated[
         int, Meta(description="requests that a kept connection lost without a byte, and a new one carried")
@@ -143,18 +155,19 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
 
     @property
     def window_s(self) -> float:
-        """Seconds that `window_cpu_s` is of, but for the drain."""
-        return max(self.window_end_ns - (self.measured_from_ns or self.start_ns), 1) / 1e9
+        """Seconds that `window_cpu_s`, `window_spun_s` and `window_waited_s` are of."""
+        until_ns = self.measured_until_ns or self.window_end_ns
+        return max(until_ns - (self.measured_from_ns or self.start_ns), 1) / 1e9
 
     @property
     def window_cpu_s(self) -> float:
-        """Of this process from the window on."""
-        return self.cpu_s - self.warm_up_cpu_s
+        """Of this process in the window."""
+        return self.cpu_s - self.warm_up_cpu_s - self.drain_cpu_s
 
     @property
     def window_spun_s(self) -> float:
         """Of that, spent waiting for the next due time."""
-        return self.spun_s - self.warm_up_spun_s
+        return self.spun_s - self.warm_up_spun_s - self.drain_spun_s
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):

@@ -6,6 +6,7 @@ leave failures out would have a server that gives slow requests up look quicker 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,16 @@ from seatrial.load.quantiles import FOREVER_NS, Times
 from seatrial.load.samples import SUCCESSES, Outcome, Samples
 
 Begin = Literal["intended_ns", "sent_ns"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimesSoFar:
+    """Response times in the order of the sends, nanoseconds; what a pending request will have taken lies between both."""
+
+    least: Times
+    """Of a pending one how long it has been pending."""
+    most: Times
+    """Of a pending one `FOREVER_NS`, as of one that failed."""
 
 
 def is_ranked(block: Samples) -> npt.NDArray[np.bool_]:
@@ -39,17 +50,17 @@ def rank_requests(samples: Samples) -> SampleSeries:
     return SampleSeries(samples, lambda block: block["phase"] == 0, rank_times)
 
 
-def rank_so_far(intended_ns: Times, times: Times, due_ns: Times, until_ns: int) -> Times:
-    """Return response times of all requests of the window that were due before a moment, in that order; nanoseconds.
+def rank_so_far(intended_ns: Times, times: Times, due_ns: Times, *, until_ns: int, seen_ns: int) -> TimesSoFar:
+    """Return response times of all requests of the window that were due before a moment.
 
-    Those that have no record yet are `FOREVER_NS`, as those that failed. To leave out those that are pending would leave out the
-    slow ones. A pending one is rightly above a bound when the moment is as long ago as the bound.
+    To leave out those that are pending would leave out the slow ones.
 
     Args:
         intended_ns: when the requests of the window that have ended were due, in any order.
         times: of each of these (`rank_times`).
         due_ns: intended sends of the whole window, ascending, on the clock of the records.
         until_ns: the moment.
+        seen_ns: what has no record had not ended by then.
     """
     due = due_ns[: np.searchsorted(due_ns, until_ns)]
     chosen = np.flatnonzero(intended_ns < until_ns)
@@ -57,6 +68,6 @@ def rank_so_far(intended_ns: Times, times: Times, due_ns: Times, until_ns: int) 
     intended = intended_ns[chosen]
     # Requests that are due at the same nanosecond have places of their own.
     places = np.searchsorted(due, intended) + np.arange(len(intended)) - np.searchsorted(intended, intended)
-    ranked = np.full(len(due), FOREVER_NS, np.int64)
-    ranked[places] = times[chosen]
-    return ranked
+    least, most = seen_ns - due, np.full(len(due), FOREVER_NS, np.int64)
+    least[places] = most[places] = times[chosen]
+    return TimesSoFar(least=least, most=most)

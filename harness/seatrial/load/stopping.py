@@ -10,6 +10,8 @@ from msgspec import Meta
 
 from seatrial.load.objectives import Objectives
 from seatrial.load.quantiles import FOREVER_NS, Times, find_interval, find_quantile, find_share_interval
+from seatrial.load.ranking import TimesSoFar
+from seatrial.load.result import Interval
 
 FIRST_LOOK_S: Final = 2.0
 GROWTH: Final = 1.5
@@ -78,7 +80,9 @@ def plan_looks(limit_s: float, first_s: float = FIRST_LOOK_S) -> tuple[float, ..
     return (*looks, limit_s)
 
 
-def judge_stop(times_in_order: Times, rule: StopRule, *, look: int, looks: int) -> StopVerdict:
+def judge_stop(
+    times_in_order: Times, rule: StopRule, *, look: int, looks: int, most: Times | None = None
+) -> StopVerdict:
     """Return whether a run may stop at a look.
 
     Each quantile must be known: its interval is **narrow**, or **decided**, on one side of its bound. A decision stops a run
@@ -87,16 +91,22 @@ def judge_stop(times_in_order: Times, rule: StopRule, *, look: int, looks: int) 
     little of where it lies: rules that wait for that keep their coverage (Glynn and Whitt, The asymptotic validity of
     sequential stopping rules for stochastic simulations, Annals of Applied Probability 2, 1992).
 
+    What becomes of a request that is pending nobody knows: it may be answered right in the next moment, or never. An interval
+    begins where it would if all of them were, and ends where it would if none was.
+
     Args:
-        times_in_order: response times of all requests that were due before a moment (`ranking.rank_so_far`).
+        times_in_order: response times of all requests that were due before a moment, of a pending one the least
+            (`ranking.rank_so_far`).
         rule: what must be known.
         look: which of the looks this is, from 0.
         looks: how many there are, the one at the time limit included.
+        most: the same, of a pending one the most; None where none is pending.
     """
     strict = 1 - DECISION_ERROR / looks
-    found = [_judge_quantile(times_in_order, each, rule.narrow, strict) for each in rule.quantiles]
+    so_far = TimesSoFar(least=times_in_order, most=times_in_order if most is None else most)
+    found = [_judge_quantile(so_far, each, rule.narrow, strict) for each in rule.quantiles]
     if rule.error_rate is not None:
-        found.append(_judge_errors(times_in_order, rule.error_rate, strict))
+        found.append(_judge_errors(so_far, rule.error_rate, strict))
     message = "; ".join(text for _, text in found) or "nothing is watched"
     kinds = {kind for kind, _ in found}
     if found and "" not in kinds:
@@ -108,19 +118,19 @@ def judge_stop(times_in_order: Times, rule: StopRule, *, look: int, looks: int) 
     return StopVerdict(why="", confidence=CONFIDENCE, message=message)
 
 
-def _judge_quantile(times: Times, watched: WatchedQuantile, narrow: float, strict: float) -> tuple[str, str]:
+def _judge_quantile(times: TimesSoFar, watched: WatchedQuantile, narrow: float, strict: float) -> tuple[str, str]:
     name = f"p{watched.p * 100:g}"
     bound_ms = watched.bound_ms
-    sure = None if bound_ms is None else find_interval(times, watched.p, strict)
+    sure = None if bound_ms is None else _enclose_quantile(times, watched.p, strict)
     if bound_ms is not None and sure is not None:
         low_ms, high_ms = sure.low * 1e3, sure.high * 1e3
         if high_ms <= bound_ms or low_ms > bound_ms:
             side = "at most" if high_ms <= bound_ms else "above"
             return "decided", f"{name} is {side} {bound_ms:g} ms: {_show(low_ms, high_ms)}, {strict:.2%} confidence"
-    interval = find_interval(times, watched.p, CONFIDENCE)
-    quantile = find_quantile(times, watched.p)
+    interval = _enclose_quantile(times, watched.p, CONFIDENCE)
+    quantile = find_quantile(times.least, watched.p)
     if interval is None or not quantile:
-        return "", f"{name} is not known yet: {len(times)} requests are too few"
+        return "", f"{name} is not known yet: {len(times.least)} requests are too few"
     half = (interval.high - interval.low) * 1e9 / 2 / quantile
     shown = f"{name} is {_show(interval.low * 1e3, interval.high * 1e3)}, {CONFIDENCE:.0%} confidence"
     if half <= narrow and interval.high * 1e9 < FOREVER_NS:
@@ -128,11 +138,17 @@ def _judge_quantile(times: Times, watched: WatchedQuantile, narrow: float, stric
     return "", shown
 
 
-def _judge_errors(times: Times, bound: float, strict: float) -> tuple[str, str]:
-    interval = find_share_interval(times >= FOREVER_NS, strict)
-    if interval is None:
-        return "", f"the error rate is not known yet: {len(times)} requests are too few"
-    low, high = interval
+def _enclose_quantile(times: TimesSoFar, p: float, confidence: float) -> Interval | None:
+    """Return an interval of a quantile that holds it whatever becomes of what is pending; None when there are too few."""
+    least, most = (find_interval(each, p, confidence) for each in (times.least, times.most))
+    return Interval(low=least.low, high=most.high, confidence=confidence) if least and most else None
+
+
+def _judge_errors(times: TimesSoFar, bound: float, strict: float) -> tuple[str, str]:
+    least, most = (find_share_interval(each >= FOREVER_NS, strict) for each in (times.least, times.most))
+    if least is None or most is None:
+        return "", f"the error rate is not known yet: {len(times.least)} requests are too few"
+    low, high = least[0], most[1]
     shown = f"{low:.3%} to {high:.3%}, {strict:.2%} confidence"
     if high <= bound or low > bound:
         return "decided", f"the error rate is {'at most' if high <= bound else 'above'} {bound:.3%}: {shown}"

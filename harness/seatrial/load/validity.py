@@ -69,7 +69,7 @@ def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> 
         yield from find_late_sends(lateness)
         yield from _find_missing_sends(run)
     yield from find_saturated_client(run, machine, lateness)
-    yield from find_broken_law(run, machine)
+    yield from find_broken_law(run)
     if abs(done.clock_step_ns) > CLOCK_STEP_NS:
         yield Reason(
             code="clock-step",

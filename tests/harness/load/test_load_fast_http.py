@@ -92,29 +92,46 @@ def test_each_end_has_its_name(serve: Serve, tmp_path: Path) -> None:
     assert found == {f"{name} {kind}": {outcome} for name, outcome in expected.items() for kind in ("fast", "plain")}
 
 
-def test_what_a_warm_up_takes_counts_against_no_client(serve: Serve, tmp_path: Path) -> None:
-    """A client that is busy for all of its warm-up, and has its CPU for itself afterwards."""
-    plan = make_plan(serve("delay", 0.01), warm_up_s=1.5, duration_s=1.5)
+def ask_alone(plan: Plan, directory: Path, changes: str = "") -> Done:
+    """Return what Locust's users say in the end that ask in a process of their own."""
     program = (
         "import sys, pathlib, time\n"
         "from seatrial.load.swarm import http_users\n"
         "import msgspec\n"
+        f"{changes}\n"
+        "plan = msgspec.json.decode(sys.stdin.buffer.read(), type=http_users.Plan)\n"
+        "http_users.tell(http_users.ask_all(plan, pathlib.Path(sys.argv[1]), 'fast'))\n"
+    )
+    argv = [sys.executable, "-c", program, str(directory)]
+    told = subprocess.run(argv, input=msgspec.json.encode(plan), check=True, timeout=90, capture_output=True).stdout
+    events = [msgspec.json.decode(line, type=Event) for line in told.splitlines()]
+    return next(each for each in events if isinstance(each, Done))
+
+
+def test_a_drain_counts_neither_for_nor_against_locusts_users(serve: Serve, tmp_path: Path) -> None:
+    done = ask_alone(make_plan(serve("stall"), duration_s=0.5, drain_s=2.0), tmp_path)
+
+    assert done.window_end_ns <= done.measured_until_ns < done.end_ns - 1_000_000_000
+    assert 0 < done.drain_cpu_s < done.cpu_s
+    assert 0 < done.window_cpu_s <= 1.1 * done.window_s
+
+
+def test_what_a_warm_up_takes_counts_against_no_client(serve: Serve, tmp_path: Path) -> None:
+    """A client that is busy for all of its warm-up, and has its CPU for itself afterwards."""
+    plan = make_plan(serve("delay", 0.01), warm_up_s=1.5, duration_s=1.5)
+    busy = (
         "begin = http_users.Book.begin\n"
         "def busy(book):\n"
         "    while time.monotonic_ns() < book.begin_ns:\n"
         "        pass\n"
         "    return begin(book)\n"
         "http_users.Book.begin = busy\n"
-        "plan = msgspec.json.decode(sys.stdin.buffer.read(), type=http_users.Plan)\n"
-        "http_users.tell(http_users.ask_all(plan, pathlib.Path(sys.argv[1]), 'fast'))\n"
     )
-    argv = [sys.executable, "-c", program, str(tmp_path)]
-    told = subprocess.run(argv, input=msgspec.json.encode(plan), check=True, timeout=90, capture_output=True).stdout
-    done = next(each for line in told.splitlines() if isinstance(each := msgspec.json.decode(line, type=Event), Done))
+    done = ask_alone(plan, tmp_path, busy)
 
     assert done.window_begin_ns <= done.measured_from_ns < done.window_end_ns
     assert 0 < done.warm_up_cpu_s <= done.cpu_s
-    assert done.window_cpu_s == pytest.approx(done.cpu_s - done.warm_up_cpu_s)
+    assert done.window_cpu_s == pytest.approx(done.cpu_s - done.warm_up_cpu_s - done.drain_cpu_s)
     assert 0 < len(done.loop_lag_ns) <= 15
     assert max(done.loop_lag_ns) < 1_200_000_000, "the loop stood still for the whole warm-up"
 
@@ -124,8 +141,8 @@ def test_the_machine_is_watched_from_the_window_on(
 ) -> None:
     gauges: list[MachineGauge] = []
 
-    def watch(client: int) -> MachineGauge:
-        gauges.append(MachineGauge(client))
+    def watch() -> MachineGauge:
+        gauges.append(MachineGauge())
         return gauges[-1]
 
     monkeypatch.setattr(fast_http, "MachineGauge", watch)

@@ -56,9 +56,14 @@ def test_so_far_those_that_are_pending_have_their_places() -> None:
         ]
     )
 
-    times = rank_so_far(samples["intended_ns"], rank_times(samples), due_ns, START_NS + 45)
+    times = rank_so_far(
+        samples["intended_ns"], rank_times(samples), due_ns, until_ns=START_NS + 45, seen_ns=START_NS + 60
+    )
 
-    assert list(times) == [FOREVER_NS, 15, FOREVER_NS, 2, FOREVER_NS, 1]
+    assert list(times.most) == [FOREVER_NS, 15, FOREVER_NS, 2, FOREVER_NS, 1]
+    assert list(times.least) == [FOREVER_NS, 15, 50, 2, 30, 1], (
+        "a pending one has been so for a while, and has not failed"
+    )
 
 
 def test_so_far_of_all_is_what_it_is_in_the_end() -> None:
@@ -67,13 +72,15 @@ def test_so_far_of_all_is_what_it_is_in_the_end() -> None:
     samples = make_samples([(int(each), int(rng.integers(1, 10**6)), Outcome.ANSWERED) for each in due])
     samples = rng.permutation(samples)
 
-    so_far = rank_so_far(samples["intended_ns"], rank_times(samples), START_NS + due, START_NS + 10**9)
+    end_ns = START_NS + 10**9
+    so_far = rank_so_far(samples["intended_ns"], rank_times(samples), START_NS + due, until_ns=end_ns, seen_ns=end_ns)
 
     # Of those due at the same nanosecond the order is that of the records.
-    assert list(so_far) == put_in_order(samples)
+    assert list(so_far.least) == list(so_far.most) == put_in_order(samples)
 
 
 def test_of_nothing_there_are_no_times() -> None:
     assert put_in_order(np.empty(0, SAMPLE)) == []
-    assert len(rank_so_far(NONE, NONE, np.empty(0, np.int64), 1)) == 0
-    assert list(rank_so_far(NONE, NONE, np.array([5]), 6)) == [FOREVER_NS]
+    assert len(rank_so_far(NONE, NONE, np.empty(0, np.int64), until_ns=1, seen_ns=1).least) == 0
+    pending = rank_so_far(NONE, NONE, np.array([5]), until_ns=6, seen_ns=8)
+    assert (list(pending.least), list(pending.most)) == ([3], [FOREVER_NS])

@@ -130,10 +130,10 @@ def test_a_run_that_is_no_measurement_has_no_figures(samples: Samples, done: dic
         ({"loop_lag_ns": (8 * MS,) * 200}, {}, ("lag",)),
         ({"loop_lag_ns": (80 * MS,) * 20 + (0,) * 180}, {}, ("stalls",)),
         ({"spun_s": 0.5}, {}, ("busy",)),
-        ({}, {"client_waited_s": 18.0}, ("waiting",)),
+        ({"window_waited_s": 18.0}, {}, ("waiting",)),
         ({}, {"steal_share": 0.2}, ("steal",)),
         ({}, {"steal_worst_share": 0.21}, ("steal-of-a-second",)),
-        ({"spun_s": 0.5}, {"client_waited_s": 3.0, "steal_share": 0.2}, ("busy", "waiting", "steal")),
+        ({"spun_s": 0.5, "window_waited_s": 3.0}, {"steal_share": 0.2}, ("busy", "waiting", "steal")),
     ],
 )
 def test_what_shows_that_the_client_could_not_measure_has_names(
@@ -168,6 +168,27 @@ def test_a_quiet_warm_up_hides_no_want_of_cpu() -> None:
 
     assert codes(make_run(CALM, done={**before, **spun, **window})) == ["client-saturated"]
     assert codes(make_run(CALM, done={**before, **spun, **window, "spun_s": minute_s - 1.0 + 16.0})) == []
+
+
+@pytest.mark.parametrize(
+    ("use", "signs"),
+    [
+        # In a window of 20 s, with a drain of 200 s that it did nothing in.
+        ({"cpu_s": 20.5, "spun_s": 1.0, "drain_cpu_s": 0.5}, ("busy",)),
+        ({"cpu_s": 16.5, "spun_s": 1.0, "drain_cpu_s": 0.5, "window_waited_s": 4.0}, ("waiting",)),
+        # In the drain alone, or as little of the whole as of the window.
+        ({"cpu_s": 24.0, "spun_s": 1.0, "drain_cpu_s": 14.0}, ()),
+        ({"cpu_s": 24.0, "spun_s": 15.0, "drain_cpu_s": 14.0, "drain_spun_s": 14.0}, ()),
+        ({"cpu_s": 10.0, "spun_s": 1.0, "window_waited_s": 0.24}, ()),
+    ],
+)
+def test_a_drain_makes_no_client_look_busier_or_idler(use: dict[str, Any], signs: tuple[str, ...]) -> None:
+    window_end_ns = START_NS + 20 * 10**9
+    done = {"measured_until_ns": window_end_ns, "end_ns": window_end_ns + 200 * 10**9, **use}
+
+    reasons = analyse(make_run(CALM, done=done)).reasons
+
+    assert [each.signs for each in reasons] == ([signs] if signs else [])
 
 
 def test_time_that_the_hypervisor_took_is_no_measurement() -> None:
@@ -223,9 +244,11 @@ def test_gauge_and_records_may_be_as_far_apart_as_this_client_takes_for_some_ins
     lag_us: int, reading_us: int, waited_s: float, apart_us: int, agrees: bool
 ) -> None:
     samples = make_quick(lag_us=lag_us, reading_us=reading_us)
-    run = make_run(samples, done={**count_apart(samples, apart_us), "spun_s": 18.0 + waited_s})
+    run = make_run(
+        samples, done={**count_apart(samples, apart_us), "spun_s": 18.0 + waited_s, "window_waited_s": waited_s}
+    )
 
-    assert codes(run, machine=MachineUse(client_waited_s=waited_s)) == ([] if agrees else ["littles-law"])
+    assert codes(run) == ([] if agrees else ["littles-law"])
 
 
 @pytest.mark.parametrize(("reasked", "agrees"), [(0, False), (1, False), (len(CALM), True)])
@@ -251,8 +274,8 @@ def test_a_request_that_a_stale_connection_lost_is_not_in_flight_while_another_i
     assert codes(make_run(samples, done=done)) == ([] if agrees else ["littles-law"])
 
 
-WAITING = {"cpu_s": 19.0, "spun_s": 10.0}
-CROWD = MachineUse(runnable=6, cpus=2, client_waited_s=3.0)
+WAITING = {"cpu_s": 19.0, "spun_s": 10.0, "window_waited_s": 3.0}
+CROWD = MachineUse(runnable=6, cpus=2)
 
 
 @pytest.mark.parametrize(
@@ -265,17 +288,17 @@ CROWD = MachineUse(runnable=6, cpus=2, client_waited_s=3.0)
         # All was sent in time, whoever else was there.
         (CALM, CROWD, WAITING, {}, False),
         # As many as there are CPUs, the one that reads and the one that spins left out.
-        (A_LITTLE_LATE, MachineUse(runnable=3, cpus=2, client_waited_s=3.0), WAITING, {}, False),
-        (A_LITTLE_LATE, MachineUse(runnable=6, cpus=8, client_waited_s=3.0), WAITING, {}, False),
+        (A_LITTLE_LATE, MachineUse(runnable=3, cpus=2), WAITING, {}, False),
+        (A_LITTLE_LATE, MachineUse(runnable=6, cpus=8), WAITING, {}, False),
         # A crowd that it comes before.
-        (A_LITTLE_LATE, MachineUse(runnable=60, cpus=2, client_waited_s=0.1), WAITING, {}, False),
+        (A_LITTLE_LATE, MachineUse(runnable=60, cpus=2), {**WAITING, "window_waited_s": 0.1}, {}, False),
         # It waits while it spins, and nothing is due then.
-        (A_LITTLE_LATE, CROWD, {"cpu_s": 17.0, "spun_s": 19.0}, {}, False),
-        (A_LITTLE_LATE, MachineUse(client_waited_s=3.0), WAITING, {}, False),
+        (A_LITTLE_LATE, CROWD, {**WAITING, "cpu_s": 17.0, "spun_s": 19.0}, {}, False),
+        (A_LITTLE_LATE, MachineUse(), WAITING, {}, False),
         # So long that it needs no other sign.
-        (CALM, MachineUse(client_waited_s=8.0), WAITING, {}, True),
+        (CALM, MachineUse(), {**WAITING, "window_waited_s": 8.0}, {}, True),
         # It spun by the clock, and had a CPU for half of that time.
-        (CALM, MachineUse(client_waited_s=10.0), {"cpu_s": 8.0, "spun_s": 12.0}, {}, True),
+        (CALM, MachineUse(), {"cpu_s": 8.0, "spun_s": 12.0, "window_waited_s": 10.0}, {}, True),
     ],
 )
 def test_a_client_that_waits_for_a_cpu_among_many_is_saturated(
@@ -286,7 +309,7 @@ def test_a_client_that_waits_for_a_cpu_among_many_is_saturated(
     assert [reason.code for reason in reasons] == (["client-saturated"] if found else [])
     if found and machine is CROWD:
         assert reasons[0].signs == ("crowd",)
-        assert "4 processes wanted one of 2 CPUs in the median, it waited 8% of the time" in reasons[0].message
+        assert "4 processes wanted one of 2 CPUs in the median, it waited 8% of the window" in reasons[0].message
 
 
 @pytest.mark.parametrize("samples", [CALM, A_LITTLE_LATE, CONNECTING, draw_queue(0.7), draw_queue(0.5, stall_s=1.0)])

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from seatrial.load.conducting import Conduct, Conductor
 from seatrial.load.objectives import Objectives
-from seatrial.load.plan import Destination, Plan
+from seatrial.load.plan import Destination, Plan, Progress
 from seatrial.load.quantiles import FOREVER_NS, Times, find_interval
-from seatrial.load.stopping import StopRule, WatchedQuantile, judge_stop, make_stop_rule, plan_looks
+from seatrial.load.samples import SAMPLE, Outcome, Samples
+from seatrial.load.stopping import StopRule, StopVerdict, WatchedQuantile, judge_stop, make_stop_rule, plan_looks
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "measure_intervals.py"))
@@ -135,6 +139,93 @@ def test_the_error_rate_must_be_known_too(failed: int, why: str, said: str) -> N
 
     assert verdict.why == why
     assert said in verdict.message
+
+
+def make_schedule(rate: int, seconds: float = 30.0) -> Times:
+    return np.arange(int(rate * seconds)) * (10**9 // rate)
+
+
+def ask(offsets_ns: Times, took_ns: Times | int) -> Samples:
+    """Return the records of all requests, in the order in which they end."""
+    samples = np.zeros(len(offsets_ns), SAMPLE)
+    samples["intended_ns"] = offsets_ns
+    samples["last_ns"] = offsets_ns + took_ns
+    return np.sort(samples, order="last_ns")
+
+
+def conduct(rule: StopRule, offsets_ns: Times, samples: Samples, at_s: Sequence[float]) -> StopVerdict | None:
+    """Return the last word on stopping of a run whose records came at these times, those of what had ended by then."""
+    plan = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=30.0)
+    conductor = Conductor(Conduct(stop=rule), plan, offsets_ns, 0)
+    pacer: Any = SimpleNamespace(end_window=lambda: None)
+    before_ns = 0
+    for each in at_s:
+        ended = samples[(samples["last_ns"] > before_ns) & (samples["last_ns"] <= each * 1e9)]
+        progress = Progress(elapsed_s=each, sent=0, ended=0, failed=0, in_flight=0)
+        conductor.look(pacer, progress, [ended])
+        before_ns = int(each * 1e9)
+    return conductor.stop
+
+
+@pytest.mark.parametrize(
+    ("took_s", "refused", "seconds", "why", "said"),
+    [
+        # All will be answered right.
+        (3.0, 0, 4, "", "0.000% to "),
+        (3.0, 0, 8, "", "0.000% to "),
+        (0.1, 0, 15, "decided", "at most 1.000%"),
+        # What is known to have failed decides, whatever becomes of the others.
+        (3.0, 5, 8, "decided", "above 1.000%"),
+        (0.1, 5, 8, "decided", "above 1.000%"),
+    ],
+)
+def test_a_pending_request_has_neither_failed_nor_been_answered(
+    took_s: float, refused: int, seconds: int, why: str, said: str
+) -> None:
+    offsets = make_schedule(200)
+    samples = ask(offsets, int(took_s * 1e9))
+    if refused:
+        samples["outcome"][::refused] = Outcome.REFUSED
+
+    verdict = conduct(StopRule(quantiles=(), error_rate=0.01), offsets, samples, range(1, seconds))
+
+    assert verdict is not None
+    assert verdict.why == why, verdict.message
+    assert said in verdict.message
+
+
+def test_an_interval_is_narrow_when_it_is_whatever_becomes_of_what_is_pending() -> None:
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.5),))
+    least = draw(4000)
+    most = least.copy()
+    least[::5], most[::5] = 5_000_000, FOREVER_NS
+
+    each = [judge_stop(times, rule, look=0, looks=5).why for times in (least, most)]
+    both = judge_stop(least, rule, look=0, looks=5, most=most)
+
+    assert (each, both.why) == (["narrow", "narrow"], ""), both.message
+
+
+@pytest.mark.parametrize(("bound_ms", "side"), [(2000.0, "above"), (4000.0, "at most")])
+def test_a_pending_request_is_slower_than_a_bound_that_it_has_exceeded(bound_ms: float, side: str) -> None:
+    offsets = make_schedule(200)
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.5, bound_ms=bound_ms),))
+
+    verdict = conduct(rule, offsets, ask(offsets, 3 * 10**9), range(1, 9))
+
+    assert verdict is not None
+    assert verdict.message.startswith(f"p50 is {side} {bound_ms:g} ms")
+
+
+def test_what_has_ended_since_the_records_were_written_is_not_taken_for_pending() -> None:
+    """However late they are read: at 2.4 s nothing is known yet of what was due at 2 s and takes 0.45 s."""
+    offsets = make_schedule(1000)
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.9, bound_ms=500.0),))
+
+    assert conduct(rule, offsets, ask(offsets, 450_000_000), [2.4]) is None
+    verdict = conduct(rule, offsets, ask(offsets, 450_000_000), [2.4, 2.5])
+    assert verdict is not None
+    assert verdict.message.startswith("p90 is at most 500 ms")
 
 
 def test_the_rule_follows_from_objectives() -> None:

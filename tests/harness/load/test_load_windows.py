@@ -142,6 +142,21 @@ def test_a_warm_up_ends_when_told_and_the_window_is_whole(
     assert abs(counted - recorded) < 0.5 * recorded + 20_000 * len(window), "the gauge counts the window alone"
 
 
+@pytest.mark.parametrize("mode", ["open", "closed"])
+def test_what_a_client_uses_is_told_of_the_window_without_its_drain(serve: Serve, tmp_path: Path, mode: str) -> None:
+    run = run_told(serve("stall"), tmp_path, lambda *_: None, mode=mode, warm_up_s=0.3, duration_s=0.5)
+    done = run.done
+
+    assert done.end_ns - done.window_end_ns > 3 * SECOND_NS, "nothing is answered, and given up after five seconds"
+    assert done.window_begin_ns <= done.measured_from_ns < done.measured_until_ns < done.end_ns - SECOND_NS
+    assert done.window_end_ns <= done.measured_until_ns
+    assert done.window_s == (done.measured_until_ns - done.measured_from_ns) / 1e9
+    assert 0.0 < done.drain_cpu_s < done.cpu_s
+    assert done.drain_cpu_s + done.warm_up_cpu_s + done.window_cpu_s == pytest.approx(done.cpu_s)
+    assert 0.0 < done.window_cpu_s <= 1.1 * done.window_s
+    assert done.window_waited_s is None or 0.0 <= done.window_waited_s <= 1.1 * done.window_s
+
+
 def test_a_warm_up_that_nothing_ends_lasts_as_long_as_it_may(serve: Serve, tmp_path: Path) -> None:
     run = run_told(serve("echo"), tmp_path, lambda _pacer, _progress: None, warm_up_s=0.5)
     warm_up, window = split(run.samples)

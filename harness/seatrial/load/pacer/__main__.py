@@ -129,9 +129,10 @@ async def run(engine: OpenLoop | ClosedLoop, recorder: Recorder, start_ns: int, 
     gc.collect()
     gc.freeze()
     gc.disable()
-    cpu_s, clocks_ns = time.process_time(), _compare_clocks()
+    clocks_ns = _compare_clocks()
     await engine.run(start_ns)
-    cpu_s = time.process_time() - cpu_s
+    use = engine.use
+    use.end(engine.spun_ns)
     step_ns = _compare_clocks() - clocks_ns
     for task in asides:
         task.cancel()
@@ -149,11 +150,15 @@ async def run(engine: OpenLoop | ClosedLoop, recorder: Recorder, start_ns: int, 
             connections_opened=engine.opened,
             in_flight_area_ns=engine.in_flight_area_ns,
             loop_lag_ns=tuple(engine.loop_lag_ns),
-            cpu_s=cpu_s,
-            spun_s=engine.spun_ns / SECOND_NS,
-            measured_from_ns=engine.measured_from_ns,
-            warm_up_cpu_s=engine.warm_up_cpu_s,
-            warm_up_spun_s=engine.warm_up_spun_ns / SECOND_NS,
+            cpu_s=use.whole.cpu_s,
+            spun_s=use.whole.spun_s,
+            measured_from_ns=use.from_ns,
+            warm_up_cpu_s=use.warm_up.cpu_s,
+            warm_up_spun_s=use.warm_up.spun_s,
+            measured_until_ns=use.until_ns,
+            drain_cpu_s=use.drain.cpu_s,
+            drain_spun_s=use.drain.spun_s,
+            window_waited_s=use.window.waited_s,
             rss_bytes=_read_peak_bytes(),
             clock_step_ns=step_ns,
             exhausted=engine.exhausted,

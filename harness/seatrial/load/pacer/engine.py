@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 from seatrial.load.descriptors import EXHAUSTED
+from seatrial.load.own_use import OwnUse
 from seatrial.load.pacer.call_connection import CallConnection
 from seatrial.load.pacer.cases import Cases
 from seatrial.load.pacer.connection import SECOND_NS, Connection, now_ns
@@ -41,9 +42,7 @@ class Engine(ABC):
         self._area_ns = 0
         self.loop_lag_ns: list[int] = []
         self.spun_ns = 0
-        # What the warm-up took, known from a tick of the gauge on.
-        self.measured_from_ns = self.warm_up_spun_ns = 0
-        self.warm_up_cpu_s = self._began_cpu_s = 0.0
+        self.use = OwnUse()
         self._recorder = recorder
         self._loop = asyncio.get_running_loop()
         self._busy: dict[Connection, None] = {}
@@ -75,7 +74,8 @@ class Engine(ABC):
 
     def begin(self, start_ns: int) -> None:
         """Lay down when the warm-up and the window begin and end."""
-        self.start_ns, self._began_cpu_s = start_ns, time.process_time()
+        self.use.begin()
+        self.start_ns = start_ns
         self.window_begin_ns = start_ns + int(self.plan.warm_up_s * SECOND_NS)
         self.window_end_ns = self.window_begin_ns + int(self.plan.duration_s * SECOND_NS)
 
@@ -199,6 +199,7 @@ class Engine(ABC):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, TICK_S)):
                     await self._over.wait()
+        self.use.end_window(self.spun_ns)
 
     def fail_unsent(self, request: int, intended_ns: int, outcome: Outcome) -> None:
         """Record a request that got no connection."""
@@ -299,9 +300,8 @@ class Engine(ABC):
     async def _feel_lag(self) -> None:
         while True:
             began_ns = now_ns()
-            if not self.measured_from_ns and began_ns >= self.window_begin_ns:
-                self.measured_from_ns, self.warm_up_spun_ns = began_ns, self.spun_ns
-                self.warm_up_cpu_s = time.process_time() - self._began_cpu_s
+            if not self.use.is_in_window and began_ns >= self.window_begin_ns:
+                self.use.begin_window(self.spun_ns)
             await asyncio.sleep(TICK_S)
             if self.window_begin_ns <= began_ns and now_ns() < self.window_end_ns:
                 self.loop_lag_ns.append(max(0, now_ns() - began_ns - int(TICK_S * SECOND_NS)))

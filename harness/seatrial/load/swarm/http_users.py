@@ -31,6 +31,7 @@ from requests.exceptions import HTTPError
 
 from seatrial.load.arrivals import SECOND_NS
 from seatrial.load.descriptors import EXHAUSTED, OTHER_DESCRIPTORS, allow_descriptors
+from seatrial.load.own_use import OwnUse
 from seatrial.load.plan import SAMPLES_FILE, TOLD, Done, Event, Plan, Progress, Ready
 from seatrial.load.samples import NEVER, NO_ANSWER, NO_CONNECTION, SAMPLE, Outcome
 from seatrial.load.swarm.ending import end_with_input
@@ -53,9 +54,8 @@ class Book:
         self.loop_lag_ns: list[int] = []
         self.in_flight_area_ns = 0
         self.exhausted = ""
-        # What the warm-up took of this process, known from a tick of the gauge on.
-        self.measured_from_ns = 0
-        self.warm_up_cpu_s, self._began_cpu_s = 0.0, time.process_time()
+        self.use = OwnUse()
+        self.use.begin()
         self.start_ns = self._changed_ns = time.monotonic_ns()
         self.begin_ns = self.start_ns + int(plan.warm_up_s * SECOND_NS)
         self.end_ns = self.begin_ns + int(plan.duration_s * SECOND_NS)
@@ -63,11 +63,6 @@ class Book:
         self._over = Flag()
         self._pending: dict[int, tuple[int, int]] = {}
         self._rows: list[tuple[int, ...]] = []
-
-    @property
-    def cpu_s(self) -> float:
-        """What this process has used so far."""
-        return time.process_time() - self._began_cpu_s
 
     def is_over(self) -> bool:
         """Whether nothing more is asked."""
@@ -81,6 +76,7 @@ class Book:
     def wait_over(self) -> None:
         """Return at the end of the window, or when the run is stopped before."""
         self._over.wait(max(0.0, (self.end_ns - time.monotonic_ns()) / SECOND_NS))
+        self.use.end_window()
 
     def begin(self) -> tuple[int, int]:
         """Return the number and the case of the next request."""
@@ -126,8 +122,8 @@ class Book:
         """Measure how late a greenlet is that sleeps, until it is killed."""
         while True:
             began_ns = time.monotonic_ns()
-            if not self.measured_from_ns and began_ns >= self.begin_ns:
-                self.measured_from_ns, self.warm_up_cpu_s = began_ns, self.cpu_s
+            if not self.use.is_in_window and began_ns >= self.begin_ns:
+                self.use.begin_window()
             gevent.sleep(_TICK_S)
             if self.begin_ns <= began_ns and time.monotonic_ns() < self.end_ns:
                 self.loop_lag_ns.append(max(0, time.monotonic_ns() - began_ns - int(_TICK_S * SECOND_NS)))
@@ -247,9 +243,10 @@ def ask_all(plan: Plan, directory: Path, kind: str) -> Done:
     clocks_ns = time.time_ns() - time.monotonic_ns()
     runner.start(plan.users, spawn_rate=plan.users)
     book.wait_over()
-    cpu_s = book.cpu_s
     runner.user_greenlets.join(timeout=0.0 if book.stopped else plan.drain_s)
     gevent.killall(asides)
+    use = book.use
+    use.end()
     book.censor()
     runner.quit()
     count = book.write()
@@ -263,10 +260,13 @@ def ask_all(plan: Plan, directory: Path, kind: str) -> Done:
         connections_opened=0,
         in_flight_area_ns=book.in_flight_area_ns,
         loop_lag_ns=tuple(book.loop_lag_ns),
-        cpu_s=cpu_s,
+        cpu_s=use.whole.cpu_s,
         spun_s=0.0,
-        measured_from_ns=book.measured_from_ns,
-        warm_up_cpu_s=book.warm_up_cpu_s,
+        measured_from_ns=use.from_ns,
+        warm_up_cpu_s=use.warm_up.cpu_s,
+        measured_until_ns=use.until_ns,
+        drain_cpu_s=use.drain.cpu_s,
+        window_waited_s=use.window.waited_s,
         rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         clock_step_ns=time.time_ns() - time.monotonic_ns() - clocks_ns,
         exhausted=book.exhausted,

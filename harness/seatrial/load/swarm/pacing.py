@@ -26,7 +26,7 @@ from seatrial.load.conducting import NOTICE_NS
 from seatrial.load.driver import Pacer, PacerRun
 from seatrial.load.machine import MachineGauge, MachineUse
 from seatrial.load.measuring import space_warm_up
-from seatrial.load.plan import ANSWERS_FILE, SAMPLES_FILE, Done, Plan, Progress, Ready
+from seatrial.load.plan import ANSWERS_FILE, SAMPLES_FILE, Done, Plan, Progress
 from seatrial.load.probe import probe
 from seatrial.load.samples import Samples, read_samples
 from seatrial.load.schedules import Schedule, make_schedule
@@ -175,7 +175,7 @@ class Pacing:
             self._decided.wait(patience_s)
             if self._stopped or not self._start_ns:
                 return End(worker=self.order.worker, failure=describe_stop(0.0 if self._stopped else patience_s))
-            sent = self._send(pacer, ready, directory)
+            sent = self._send(pacer, directory)
         if sent is None:
             return End(worker=self.order.worker, failure=describe_stop())
         done, machine = sent
@@ -199,7 +199,7 @@ class Pacing:
         slices = self._compute(lambda: slice_responses(run.samples, find_window(run)).encode())
         return End(worker=self.order.worker, result=result, tally=self._tally.encode(), slices=slices)
 
-    def _send(self, pacer: Pacer, ready: Ready, directory: Path) -> tuple[Done, MachineUse] | None:
+    def _send(self, pacer: Pacer, directory: Path) -> tuple[Done, MachineUse] | None:
         """Return what the pacer did; None when it was told to stop before it was let go."""
 
         samples, answers = SamplesTail(directory / SAMPLES_FILE), AnswersTail(directory / ANSWERS_FILE)
@@ -211,7 +211,7 @@ class Pacing:
                 self._compute(partial(self._watch.look, blocks, progress.elapsed_s))
             self._follow(blocks, answers, JUDGING_S)
 
-        with MachineGauge(ready.pid, repeat=repeat_in_thread) as self._machine:
+        with MachineGauge(repeat=repeat_in_thread) as self._machine:
             if self.order.warm_up is None:
                 self._machine.begin_ns = self._start_ns + int(self.order.plan.warm_up_s * SECOND_NS)
             # What was told while the gauge began reached no pacer.
