@@ -107,6 +107,13 @@ def parse_arrivals(text: str, rate: float | None, duration_s: float) -> Arrivals
     raise UsageError(f"{text!r} is no law of arrival", fix=f"one of {FORMS}")
 
 
+def find_highest_rate(duration_s: float) -> float:
+    """Return the highest rate that `parse_arrivals` takes for so long."""
+    rate = min(MAX_RATE, MAX_REQUESTS / duration_s)
+    # The quotient may be rounded up.
+    return rate if rate * duration_s <= MAX_REQUESTS else math.nextafter(rate, 0.0)
+
+
 def check_positive(what: str, value: float) -> None:
     """Raise UsageError when a number is not finite or not above 0."""
     if not (math.isfinite(value) and value > 0):
