@@ -5,6 +5,8 @@ A law is drawn whole, before the first send, so that what the server does cannot
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -16,6 +18,19 @@ Offsets = npt.NDArray[np.int64]
 """Nanoseconds after the start, ascending, shape (requests,)."""
 
 SECOND_NS = 1_000_000_000
+
+
+def as_written(number: float) -> Fraction:
+    """Return the shortest decimal that is this float, which is what somebody wrote: of 1.1 s a tenth each makes eleven.
+
+    The float itself lies up to half a unit in its last place off, and where it is above, one more send would begin within it.
+    """
+    return Fraction(str(number))
+
+
+def add_up(steps: Sequence[tuple[float, float]]) -> float:
+    """Return the seconds of steps together, `(rate, seconds)`, as somebody would who adds what was written."""
+    return float(sum((as_written(seconds) for _, seconds in steps), Fraction(0)))
 
 
 class Arrivals(Protocol):
@@ -43,14 +58,7 @@ class Constant:
 
     def draw(self, duration_s: float, rng: np.random.Generator) -> Offsets:  # noqa: ARG002 - nothing is random
         """Return the sends; the first is at 0."""
-        rate = Fraction(self.rate)
-        exact = Fraction(duration_s) * rate
-        count = int(exact) + (exact.denominator != 1)
-        # Integers as large as they must be: k * 1e9 * denominator does not fit 64 bits at odd rates.
-        step, divisor = SECOND_NS * rate.denominator, rate.numerator
-        if step * count < 1 << 62:
-            return np.arange(count, dtype=np.int64) * step // divisor
-        return np.fromiter((k * step // divisor for k in range(count)), np.int64, count)
+        return _space_out(as_written(self.rate), as_written(duration_s))
 
     def thin(self, workers: int) -> None:  # noqa: ARG002
         """Dealt out in turn."""
@@ -119,14 +127,18 @@ class Steps:
     def draw(self, duration_s: float, rng: np.random.Generator) -> Offsets:
         """Return the sends of the steps, as far as they are within the duration; the last step goes on to its end."""
         parts: list[Offsets] = []
-        begin_s = 0.0
+        begin_s, end_s = Fraction(0), as_written(duration_s)
         for index, (rate, seconds) in enumerate(self.steps):
             last = index == len(self.steps) - 1
-            length_s = duration_s - begin_s if last else min(seconds, duration_s - begin_s)
+            length_s = end_s - begin_s if last else min(as_written(seconds), end_s - begin_s)
             if length_s <= 0:
                 break
-            law: Arrivals = Poisson(rate=rate) if self.poisson else Constant(rate=rate)
-            parts.append(law.draw(length_s, rng) + int(begin_s * SECOND_NS))
+            part = (
+                Poisson(rate=rate).draw(float(length_s), rng)
+                if self.poisson
+                else _space_out(as_written(rate), length_s)
+            )
+            parts.append(part + int(begin_s * SECOND_NS))
             begin_s += length_s
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
@@ -182,3 +194,13 @@ class Trace:
     def thin(self, workers: int) -> None:  # noqa: ARG002
         """Dealt out in turn."""
         return
+
+
+def _space_out(rate: Fraction, duration_s: Fraction) -> Offsets:
+    """Return equal gaps: all k / rate that are below the duration, each rounded down to a nanosecond."""
+    count = math.ceil(duration_s * rate)
+    # Integers as large as they must be: k * 1e9 * denominator does not fit 64 bits at odd rates.
+    step, divisor = SECOND_NS * rate.denominator, rate.numerator
+    if step * count < 1 << 62:
+        return np.arange(count, dtype=np.int64) * step // divisor
+    return np.fromiter((k * step // divisor for k in range(count)), np.int64, count)

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from seatrial.errors import UsageError
-from seatrial.load.arrivals import Arrivals, Constant, Gamma, Offsets, Poisson, Ramp, Steps, Trace
+from seatrial.load.arrivals import Arrivals, Constant, Gamma, Offsets, Poisson, Ramp, Steps, Trace, add_up, as_written
 from seatrial.load.traces import read_trace
 
 MAX_RATE = 1_000_000.0
 MAX_REQUESTS = 50_000_000
-_ROUNDED_S = 1e-6
 FORMS = "constant, poisson, gamma:SHAPE, ramp:FROM-TO, steps:RATExSECONDS,RATExSECONDS, trace:FILE"
 
 
@@ -66,9 +65,10 @@ def describe_cut(arrivals: Arrivals, duration_s: float) -> str:
             what = f"{late:,} of the {len(offsets_s):,} requests of the trace {origin}"
             whole = f"{math.floor(max(offsets_s)) + 1} s"
         case Steps(steps=steps):
-            whole_s = sum(seconds for _, seconds in steps)
-            late = whole_s - duration_s > _ROUNDED_S
-            what, whole = f"the last {whole_s - duration_s:g} of the {whole_s:g} s of the steps", f"{whole_s:g} s"
+            whole_s = add_up(steps)
+            late_s = float(as_written(whole_s) - as_written(duration_s))
+            late = late_s > 0
+            what, whole = f"the last {late_s:g} of the {whole_s:g} s of the steps", f"{whole_s:g} s"
         case _:
             return ""
     if not late:

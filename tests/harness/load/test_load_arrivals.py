@@ -15,7 +15,7 @@ from scipy import stats
 
 from seatrial.errors import UsageError
 from seatrial.load import schedules, traces
-from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace
+from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace, add_up
 from seatrial.load.schedules import make_schedule, parse_arrivals
 
 
@@ -41,8 +41,30 @@ def test_constant_gaps_add_nothing_up(rate: float, duration_s: float) -> None:
     offsets = draw(Constant(rate=rate), duration_s)
 
     assert offsets[0] == 0
-    assert offsets.tolist() == [int(Fraction(10**9 * k) / Fraction(rate)) for k in range(len(offsets))]
-    assert (len(offsets) - 1) / Fraction(rate) < Fraction(duration_s) <= len(offsets) / Fraction(rate)
+    exact, end_s = Fraction(str(rate)), Fraction(str(duration_s))
+    assert offsets.tolist() == [int(10**9 * k / exact) for k in range(len(offsets))]
+    assert (len(offsets) - 1) / exact < end_s <= len(offsets) / exact
+
+
+@pytest.mark.parametrize(
+    ("rate", "duration_s", "count"),
+    [
+        (10.0, 1.1, 11),
+        (0.1, 30.0, 3),
+        (97.3, 10.0, 973),
+        (9999.9, 10.0, 99_999),
+        (123_456.0, 0.125, 15_432),
+        (3.0, 0.1, 1),
+    ],
+)
+def test_no_send_is_due_at_the_end_of_a_window_as_it_was_written(rate: float, duration_s: float, count: int) -> None:
+    """The floats of 1.1 and of 0.1 lie above, that of 97.3 below."""
+    offsets = draw(Constant(rate=rate), duration_s)
+
+    assert len(offsets) == count
+    assert offsets[-1] < round(duration_s * 1e9)
+    parts = [draw(Constant(rate=rate), duration_s, worker=worker, workers=3) for worker in range(3)]
+    assert np.sort(np.concatenate(parts)).tolist() == offsets.tolist()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -94,6 +116,28 @@ def test_steps_follow_one_another() -> None:
     counts = np.bincount(draw(Steps(steps=((10, 2), (50, 1), (5, 1))), 5) // 1_000_000_000)
 
     assert counts.tolist() == [10, 10, 50, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("steps", "duration_s"),
+    [
+        (((10, 1.1), (10, 1.1)), 2.2),
+        (((10, 0.1), (10, 0.2)), 0.3),
+        (((10, 0.1),) * 50, 5.0),
+        (((10, 0.7), (10, 0.4), (10, 0.2)), 1.6),
+    ],
+)
+def test_where_one_step_ends_and_another_begins_there_is_one_send(
+    steps: tuple[tuple[float, float], ...], duration_s: float
+) -> None:
+    """Of one rate throughout they are what the rate is without them."""
+    assert draw(Steps(steps=steps), duration_s).tolist() == draw(Constant(rate=10), duration_s).tolist()
+
+
+def test_steps_are_as_long_together_as_somebody_adds_them_up() -> None:
+    """Whose floats add up to 0.30000000000000004, in which a third request would begin."""
+    assert add_up(((10, 0.1), (10, 0.2))) == 0.3
+    assert make_schedule(Steps(steps=((10, 0.1), (10, 0.2))), duration_s=0.3, seed=1).cut == ""
 
 
 def test_a_seed_says_it_all() -> None:

@@ -205,6 +205,7 @@ def test_stages_take_the_place_of_rate_and_duration() -> None:
     assert order.plan.duration_s == 5.0
     assert order.law is not None
     assert decode_law(order.law) == Steps(steps=((10.0, 2.0), (20.0, 3.0)), poisson=True)
+    assert read_order(parse(), "http://127.0.0.1:8080", ((10.0, 0.1), (20.0, 0.2))).plan.duration_s == 0.3
 
 
 @pytest.mark.parametrize(
