@@ -14,10 +14,20 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import UsageError
+
 Offsets = npt.NDArray[np.int64]
 """Nanoseconds after the start, ascending, shape (requests,)."""
 
 SECOND_NS = 1_000_000_000
+MAX_REQUESTS = 50_000_000
+"""That may be expected of a law."""
+MOST_DRAWN = MAX_REQUESTS + MAX_REQUESTS // 50
+"""That may come of it: the count of a random law varies about what is expected, by far less than this at every shape."""
+MIN_SHAPE = 0.01
+"""Of gamma gaps: they vary by ten times their mean. Below, almost all are nothing, and a window has a burst or none."""
+MAX_SHAPE = 1e6
+"""They vary by a thousandth of their mean. Above, they are constant gaps, and at last no numbers."""
 
 
 def as_written(number: float) -> Fraction:
@@ -87,7 +97,10 @@ class Poisson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gamma:
-    """Gamma-distributed gaps of mean 1 / rate and shape `shape`: 1 is Poisson, below 1 comes in bursts."""
+    """Gamma-distributed gaps of mean 1 / rate and shape `shape`: 1 is Poisson, below 1 comes in bursts.
+
+    A shape out of `MIN_SHAPE` to `MAX_SHAPE` may be drawn for ever: gaps that are all rounded to nothing reach no end.
+    """
 
     rate: float
     shape: float
@@ -97,14 +110,17 @@ class Gamma:
         return f"gamma {self.rate:g}/s shape {self.shape:g}"
 
     def draw(self, duration_s: float, rng: np.random.Generator) -> Offsets:
-        """Return the sends."""
-        end_s, now_s = duration_s, 0.0
+        """Return the sends. Raises UsageError when they are too many."""
+        end_s, now_s, drawn = duration_s, 0.0, 0
         parts: list[npt.NDArray[np.float64]] = []
         while now_s < end_s:
             count = int((end_s - now_s) * self.rate * 1.1) + 64
             times = now_s + np.cumsum(rng.gamma(self.shape, 1.0 / (self.rate * self.shape), count))
             now_s = float(times[-1])
             parts.append(times[times < end_s])
+            drawn += len(parts[-1])
+            if drawn > MOST_DRAWN:
+                raise UsageError(f"{self.describe()} for {duration_s:g} s are over {MOST_DRAWN:,} requests")
         return (np.concatenate(parts) * SECOND_NS).astype(np.int64)
 
     def thin(self, workers: int) -> None:  # noqa: ARG002

@@ -9,11 +9,24 @@ from pathlib import Path
 import numpy as np
 
 from seatrial.errors import UsageError
-from seatrial.load.arrivals import Arrivals, Constant, Gamma, Offsets, Poisson, Ramp, Steps, Trace, add_up, as_written
+from seatrial.load.arrivals import (
+    MAX_REQUESTS,
+    MAX_SHAPE,
+    MIN_SHAPE,
+    Arrivals,
+    Constant,
+    Gamma,
+    Offsets,
+    Poisson,
+    Ramp,
+    Steps,
+    Trace,
+    add_up,
+    as_written,
+)
 from seatrial.load.traces import read_trace
 
 MAX_RATE = 1_000_000.0
-MAX_REQUESTS = 50_000_000
 FORMS = "constant, poisson, gamma:SHAPE, ramp:FROM-TO, steps:RATExSECONDS,RATExSECONDS, trace:FILE"
 
 
@@ -102,7 +115,11 @@ def parse_arrivals(text: str, rate: float | None, duration_s: float) -> Arrivals
         return _bounded(Poisson(rate=rate), rate, duration_s)
     if name == "gamma":
         shape = _read_number("the shape of gamma arrivals", given)
-        check_positive("the shape of gamma arrivals", shape)
+        if not MIN_SHAPE <= shape <= MAX_SHAPE:
+            raise UsageError(
+                f"the shape of gamma arrivals is {shape:g}, {MIN_SHAPE:g} to {MAX_SHAPE:,.0f} were expected",
+                fix="below 1 for bursts, above 1 for gaps that are more alike; 1 is poisson",
+            )
         return _bounded(Gamma(rate=rate, shape=shape), rate, duration_s)
     raise UsageError(f"{text!r} is no law of arrival", fix=f"one of {FORMS}")
 

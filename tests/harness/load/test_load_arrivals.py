@@ -14,8 +14,20 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from seatrial.errors import UsageError
+from seatrial.load import arrivals as arrivals_module
 from seatrial.load import schedules, traces
-from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace, add_up
+from seatrial.load.arrivals import (
+    MAX_REQUESTS,
+    MOST_DRAWN,
+    Arrivals,
+    Constant,
+    Gamma,
+    Poisson,
+    Ramp,
+    Steps,
+    Trace,
+    add_up,
+)
 from seatrial.load.schedules import make_schedule, parse_arrivals
 
 
@@ -102,6 +114,28 @@ def test_gamma_gaps_vary_by_their_shape(shape: float) -> None:
 
     assert gaps.mean() == pytest.approx(1e7, rel=0.03)
     assert gaps.std() / gaps.mean() == pytest.approx(shape**-0.5, rel=0.03)
+
+
+@pytest.mark.parametrize(("shape", "spread"), [("0.01", 0.25), ("1e6", 0.001)])
+def test_the_least_and_the_greatest_shape_have_the_rate_that_was_asked_for(shape: str, spread: float) -> None:
+    offsets = draw(parse_arrivals(f"gamma:{shape}", 100.0, 1000.0), 1000.0)
+
+    assert len(offsets) == pytest.approx(100_000, rel=spread)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("shape", [1e-9, 1e308], ids=["nothing but bursts", "no numbers"])
+def test_gaps_that_reach_no_end_are_given_up(shape: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals_module, "MOST_DRAWN", 10_000)
+
+    with pytest.raises(UsageError, match="for 0.01 s are over 10,000 requests"):
+        draw(Gamma(rate=100, shape=shape), 0.01)
+
+
+@pytest.mark.parametrize("shape", [0.01, 1.0])
+def test_as_many_as_may_be_expected_may_be_drawn(shape: float) -> None:
+    """By seven of its deviations more, which at the most requests is the most that counts."""
+    assert MAX_REQUESTS + 7 * (MAX_REQUESTS / shape) ** 0.5 < MOST_DRAWN
 
 
 def test_a_ramp_rises() -> None:
@@ -231,7 +265,12 @@ def test_what_does_not_fit_into_the_window_is_said(law: Arrivals, cut: str) -> N
         ("poisson", float("nan"), "not above 0"),
         ("poisson", None, "need a rate"),
         ("zig", 1.0, "is no law of arrival"),
-        ("gamma:0", 1.0, "above 0 was expected"),
+        ("gamma:0", 1.0, "is 0, 0.01 to 1,000,000 were expected"),
+        ("gamma:1e-9", 1.0, "is 1e-09, 0.01 to 1,000,000 were expected"),
+        ("gamma:0.0099", 1.0, "is 0.0099, 0.01 to 1,000,000 were expected"),
+        ("gamma:1e300", 1.0, r"is 1e\+300, 0.01 to 1,000,000 were expected"),
+        ("gamma:inf", 1.0, "is inf, 0.01 to 1,000,000 were expected"),
+        ("gamma:nan", 1.0, "is nan, 0.01 to 1,000,000 were expected"),
         ("gamma:x", 1.0, "a number was expected"),
         ("ramp:5", None, "a number was expected"),
         ("steps:5x0", None, "above 0 was expected"),
