@@ -45,6 +45,15 @@ def test_a_run_is_as_long_as_its_highest_quantile_needs(objectives: Objectives, 
     assert order.order_run(order.lowest_rate, 0).duration_s <= order.longest_s / 4
 
 
+@pytest.mark.parametrize(("window_s", "highest"), [(4.0, 1e6), (70.0, 50e6 / 70)])
+def test_no_rate_is_searched_of_which_a_run_may_not_be_made(window_s: float, highest: float) -> None:
+    order = CapacityOrder(window_s=window_s)
+    last = order.order_run(order.highest_rate, 0)
+
+    assert order.highest_rate == pytest.approx(highest)
+    assert parse_arrivals(last.arrivals, last.rate, last.duration_s)
+
+
 def test_what_has_missed_its_bound_by_far_is_not_waited_for() -> None:
     slow = CapacityOrder(objectives=Objectives(p99_ms=5000.0)).order_run(100.0, 0)
 

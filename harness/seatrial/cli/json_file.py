@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.errors import UsageError
+from seatrial.load.result_file import write_file
 
 if TYPE_CHECKING:
     import msgspec
@@ -15,7 +16,7 @@ STANDARD_OUTPUT = "-"
 
 
 def write_json(result: msgspec.Struct, file: str) -> None:
-    """Write a result, whole or not at all.
+    """Write a result, whole or not at all; to a pipe or a device as it comes.
 
     Raises:
         UsageError: it cannot be written.
@@ -26,10 +27,7 @@ def write_json(result: msgspec.Struct, file: str) -> None:
     if file == STANDARD_OUTPUT:
         sys.stdout.write(data.decode())
         return
-    path = Path(file)
-    draft = path.with_name(f".{path.name}.part")
     try:
-        draft.write_bytes(data)
-        draft.replace(path)
+        write_file(Path(file), data)
     except OSError as error:
         raise UsageError(f"the result cannot be written to {file!r}: {error}") from error

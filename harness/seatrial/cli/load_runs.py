@@ -30,7 +30,7 @@ from seatrial.load.objectives import Objectives, parse_objectives
 from seatrial.load.plan import Plan
 from seatrial.load.probe import NoAnswerError, probe
 from seatrial.load.result import LoadResult
-from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
+from seatrial.load.schedules import Schedule, find_highest_rate, make_schedule, parse_arrivals
 from seatrial.load.stationarity import BRIEF_WARM_UP, WarmUpLimits
 from seatrial.load.stopping import make_stop_rule
 from seatrial.load.summary import describe_warm_up, render_capacity, render_load
@@ -115,6 +115,7 @@ def search(order: LoadOrder, json_file: str) -> int:
         runs.measure,
         first_rate=max(order.rate, lowest),
         lowest_rate=lowest,
+        highest_rate=find_highest_rate(order.duration_s),
         objectives=order.objectives.describe(),
     )
     _write(found, render_capacity(found, order.url), json_file)

@@ -16,6 +16,7 @@ import typer
 from seatrial.cli.app import INTERRUPTED, app
 from seatrial.cli.options import load_settings
 from seatrial.errors import DeploymentError, UsageError
+from seatrial.load.result_file import is_special, write_file
 
 if TYPE_CHECKING:
     from seatrial.emulation import EmulatorOrder, RunningEmulator
@@ -189,8 +190,11 @@ def render_exports(running: RunningEmulator) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads. Raises UsageError when it cannot be."""
+    """Write a file that only its owner reads; what is none, as a pipe, is written to. Raises UsageError when it cannot be."""
     try:
+        if is_special(path):
+            write_file(path, text.encode())
+            return
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(text)

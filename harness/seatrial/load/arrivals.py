@@ -5,6 +5,8 @@ A law is drawn whole, before the first send, so that what the server does cannot
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -12,10 +14,33 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import UsageError
+
 Offsets = npt.NDArray[np.int64]
 """Nanoseconds after the start, ascending, shape (requests,)."""
 
 SECOND_NS = 1_000_000_000
+MAX_REQUESTS = 50_000_000
+"""That may be expected of a law."""
+MOST_DRAWN = MAX_REQUESTS + MAX_REQUESTS // 50
+"""That may come of it: the count of a random law varies about what is expected, by far less than this at every shape."""
+MIN_SHAPE = 0.01
+"""Of gamma gaps: they vary by ten times their mean. Below, almost all are nothing, and a window has a burst or none."""
+MAX_SHAPE = 1e6
+"""They vary by a thousandth of their mean. Above, they are constant gaps, and at last no numbers."""
+
+
+def as_written(number: float) -> Fraction:
+    """Return the shortest decimal that is this float, which is what somebody wrote: of 1.1 s a tenth each makes eleven.
+
+    The float itself lies up to half a unit in its last place off, and where it is above, one more send would begin within it.
+    """
+    return Fraction(str(number))
+
+
+def add_up(steps: Sequence[tuple[float, float]]) -> float:
+    """Return the seconds of steps together, `(rate, seconds)`, as somebody would who adds what was written."""
+    return float(sum((as_written(seconds) for _, seconds in steps), Fraction(0)))
 
 
 class Arrivals(Protocol):
@@ -43,14 +68,7 @@ class Constant:
 
     def draw(self, duration_s: float, rng: np.random.Generator) -> Offsets:  # noqa: ARG002 - nothing is random
         """Return the sends; the first is at 0."""
-        rate = Fraction(self.rate)
-        exact = Fraction(duration_s) * rate
-        count = int(exact) + (exact.denominator != 1)
-        # Integers as large as they must be: k * 1e9 * denominator does not fit 64 bits at odd rates.
-        step, divisor = SECOND_NS * rate.denominator, rate.numerator
-        if step * count < 1 << 62:
-            return np.arange(count, dtype=np.int64) * step // divisor
-        return np.fromiter((k * step // divisor for k in range(count)), np.int64, count)
+        return _space_out(as_written(self.rate), as_written(duration_s))
 
     def thin(self, workers: int) -> None:  # noqa: ARG002
         """Dealt out in turn."""
@@ -79,7 +97,10 @@ class Poisson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gamma:
-    """Gamma-distributed gaps of mean 1 / rate and shape `shape`: 1 is Poisson, below 1 comes in bursts."""
+    """Gamma-distributed gaps of mean 1 / rate and shape `shape`: 1 is Poisson, below 1 comes in bursts.
+
+    A shape out of `MIN_SHAPE` to `MAX_SHAPE` may be drawn for ever: gaps that are all rounded to nothing reach no end.
+    """
 
     rate: float
     shape: float
@@ -89,14 +110,17 @@ class Gamma:
         return f"gamma {self.rate:g}/s shape {self.shape:g}"
 
     def draw(self, duration_s: float, rng: np.random.Generator) -> Offsets:
-        """Return the sends."""
-        end_s, now_s = duration_s, 0.0
+        """Return the sends. Raises UsageError when they are too many."""
+        end_s, now_s, drawn = duration_s, 0.0, 0
         parts: list[npt.NDArray[np.float64]] = []
         while now_s < end_s:
             count = int((end_s - now_s) * self.rate * 1.1) + 64
             times = now_s + np.cumsum(rng.gamma(self.shape, 1.0 / (self.rate * self.shape), count))
             now_s = float(times[-1])
             parts.append(times[times < end_s])
+            drawn += len(parts[-1])
+            if drawn > MOST_DRAWN:
+                raise UsageError(f"{self.describe()} for {duration_s:g} s are over {MOST_DRAWN:,} requests")
         return (np.concatenate(parts) * SECOND_NS).astype(np.int64)
 
     def thin(self, workers: int) -> None:  # noqa: ARG002
@@ -119,14 +143,18 @@ class Steps:
     def draw(self, duration_s: float, rng: np.random.Generator) -> Offsets:
         """Return the sends of the steps, as far as they are within the duration; the last step goes on to its end."""
         parts: list[Offsets] = []
-        begin_s = 0.0
+        begin_s, end_s = Fraction(0), as_written(duration_s)
         for index, (rate, seconds) in enumerate(self.steps):
             last = index == len(self.steps) - 1
-            length_s = duration_s - begin_s if last else min(seconds, duration_s - begin_s)
+            length_s = end_s - begin_s if last else min(as_written(seconds), end_s - begin_s)
             if length_s <= 0:
                 break
-            law: Arrivals = Poisson(rate=rate) if self.poisson else Constant(rate=rate)
-            parts.append(law.draw(length_s, rng) + int(begin_s * SECOND_NS))
+            part = (
+                Poisson(rate=rate).draw(float(length_s), rng)
+                if self.poisson
+                else _space_out(as_written(rate), length_s)
+            )
+            parts.append(part + int(begin_s * SECOND_NS))
             begin_s += length_s
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
@@ -182,3 +210,13 @@ class Trace:
     def thin(self, workers: int) -> None:  # noqa: ARG002
         """Dealt out in turn."""
         return
+
+
+def _space_out(rate: Fraction, duration_s: Fraction) -> Offsets:
+    """Return equal gaps: all k / rate that are below the duration, each rounded down to a nanosecond."""
+    count = math.ceil(duration_s * rate)
+    # Integers as large as they must be: k * 1e9 * denominator does not fit 64 bits at odd rates.
+    step, divisor = SECOND_NS * rate.denominator, rate.numerator
+    if step * count < 1 << 62:
+        return np.arange(count, dtype=np.int64) * step // divisor
+    return np.fromiter((k * step // divisor for k in range(count)), np.int64, count)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from seatrial.errors import UsageError
+from seatrial.load.result_file import find_place, is_special
 
 MAX_SECONDS: Final = 86_400.0
 MAX_USERS: Final = 10_000
@@ -117,13 +118,19 @@ def check_writable(file: str) -> None:
     """Return when a result could be written there; empty is nowhere, `-` is standard output. To be asked before the work.
 
     Raises:
-        UsageError: it is a directory, or in none that may be written to.
+        UsageError: it is a directory, in none that may be written to, or a device or a pipe that may not be.
     """
     if file in {"", "-"}:
         return
-    directory = Path(file).parent
-    if Path(file).is_dir():
+    path = Path(file)
+    if path.is_dir():
         raise UsageError(f"{file!r} cannot be written: it is a directory, a file was expected")
+    if is_special(path):
+        # Asked, not opened: a pipe would wait for its reader.
+        if not os.access(path, os.W_OK):
+            raise UsageError(f"{file!r} cannot be written: it may not be written to")
+        return
+    directory = find_place(path).parent
     if not directory.is_dir():
         raise UsageError(f"{file!r} cannot be written: there is no directory {str(directory)!r}")
     if not os.access(directory, os.W_OK):

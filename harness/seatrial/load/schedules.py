@@ -9,12 +9,24 @@ from pathlib import Path
 import numpy as np
 
 from seatrial.errors import UsageError
-from seatrial.load.arrivals import Arrivals, Constant, Gamma, Offsets, Poisson, Ramp, Steps, Trace
+from seatrial.load.arrivals import (
+    MAX_REQUESTS,
+    MAX_SHAPE,
+    MIN_SHAPE,
+    Arrivals,
+    Constant,
+    Gamma,
+    Offsets,
+    Poisson,
+    Ramp,
+    Steps,
+    Trace,
+    add_up,
+    as_written,
+)
 from seatrial.load.traces import read_trace
 
 MAX_RATE = 1_000_000.0
-MAX_REQUESTS = 50_000_000
-_ROUNDED_S = 1e-6
 FORMS = "constant, poisson, gamma:SHAPE, ramp:FROM-TO, steps:RATExSECONDS,RATExSECONDS, trace:FILE"
 
 
@@ -66,9 +78,10 @@ def describe_cut(arrivals: Arrivals, duration_s: float) -> str:
             what = f"{late:,} of the {len(offsets_s):,} requests of the trace {origin}"
             whole = f"{math.floor(max(offsets_s)) + 1} s"
         case Steps(steps=steps):
-            whole_s = sum(seconds for _, seconds in steps)
-            late = whole_s - duration_s > _ROUNDED_S
-            what, whole = f"the last {whole_s - duration_s:g} of the {whole_s:g} s of the steps", f"{whole_s:g} s"
+            whole_s = add_up(steps)
+            late_s = float(as_written(whole_s) - as_written(duration_s))
+            late = late_s > 0
+            what, whole = f"the last {late_s:g} of the {whole_s:g} s of the steps", f"{whole_s:g} s"
         case _:
             return ""
     if not late:
@@ -102,9 +115,20 @@ def parse_arrivals(text: str, rate: float | None, duration_s: float) -> Arrivals
         return _bounded(Poisson(rate=rate), rate, duration_s)
     if name == "gamma":
         shape = _read_number("the shape of gamma arrivals", given)
-        check_positive("the shape of gamma arrivals", shape)
+        if not MIN_SHAPE <= shape <= MAX_SHAPE:
+            raise UsageError(
+                f"the shape of gamma arrivals is {shape:g}, {MIN_SHAPE:g} to {MAX_SHAPE:,.0f} were expected",
+                fix="below 1 for bursts, above 1 for gaps that are more alike; 1 is poisson",
+            )
         return _bounded(Gamma(rate=rate, shape=shape), rate, duration_s)
     raise UsageError(f"{text!r} is no law of arrival", fix=f"one of {FORMS}")
+
+
+def find_highest_rate(duration_s: float) -> float:
+    """Return the highest rate that `parse_arrivals` takes for so long."""
+    rate = min(MAX_RATE, MAX_REQUESTS / duration_s)
+    # The quotient may be rounded up.
+    return rate if rate * duration_s <= MAX_REQUESTS else math.nextafter(rate, 0.0)
 
 
 def check_positive(what: str, value: float) -> None:

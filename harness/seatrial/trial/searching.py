@@ -20,6 +20,7 @@ from seatrial.load.objectives import Objectives
 from seatrial.load.quantiles import FEWEST
 from seatrial.load.questions import Questions
 from seatrial.load.result import LoadResult
+from seatrial.load.schedules import find_highest_rate
 from seatrial.records import CapacityRecord, CapacityRunRecord
 from seatrial.target import Deployment
 from seatrial.trial.limits import off_cpus, read_cpu_limit
@@ -80,6 +81,11 @@ class CapacityOrder:
         """Requests a second below which a run would be too long."""
         return self.fewest / max(self.window_s, self.longest_s / 4)
 
+    @property
+    def highest_rate(self) -> float:
+        """Requests a second above which a run would have too many; runs longer than the window are at low rates."""
+        return find_highest_rate(self.window_s)
+
     def order_run(self, rate: float, repeat: int, *, warm_up_s: float | None = WARM_UP_S) -> LoadOrder:
         """Return one run: what is not answered within twice the largest bound has missed it, and is not waited for.
 
@@ -117,6 +123,7 @@ def search_target(
             search.measure,
             first_rate=max(order.first_rate, order.lowest_rate),
             lowest_rate=order.lowest_rate,
+            highest_rate=order.highest_rate,
             resolution=order.resolution,
             objectives=order.objectives.describe(),
             may_go_on=search.may_go_on,

@@ -14,8 +14,20 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from seatrial.errors import UsageError
+from seatrial.load import arrivals as arrivals_module
 from seatrial.load import schedules, traces
-from seatrial.load.arrivals import Arrivals, Constant, Gamma, Poisson, Ramp, Steps, Trace
+from seatrial.load.arrivals import (
+    MAX_REQUESTS,
+    MOST_DRAWN,
+    Arrivals,
+    Constant,
+    Gamma,
+    Poisson,
+    Ramp,
+    Steps,
+    Trace,
+    add_up,
+)
 from seatrial.load.schedules import make_schedule, parse_arrivals
 
 
@@ -41,8 +53,30 @@ def test_constant_gaps_add_nothing_up(rate: float, duration_s: float) -> None:
     offsets = draw(Constant(rate=rate), duration_s)
 
     assert offsets[0] == 0
-    assert offsets.tolist() == [int(Fraction(10**9 * k) / Fraction(rate)) for k in range(len(offsets))]
-    assert (len(offsets) - 1) / Fraction(rate) < Fraction(duration_s) <= len(offsets) / Fraction(rate)
+    exact, end_s = Fraction(str(rate)), Fraction(str(duration_s))
+    assert offsets.tolist() == [int(10**9 * k / exact) for k in range(len(offsets))]
+    assert (len(offsets) - 1) / exact < end_s <= len(offsets) / exact
+
+
+@pytest.mark.parametrize(
+    ("rate", "duration_s", "count"),
+    [
+        (10.0, 1.1, 11),
+        (0.1, 30.0, 3),
+        (97.3, 10.0, 973),
+        (9999.9, 10.0, 99_999),
+        (123_456.0, 0.125, 15_432),
+        (3.0, 0.1, 1),
+    ],
+)
+def test_no_send_is_due_at_the_end_of_a_window_as_it_was_written(rate: float, duration_s: float, count: int) -> None:
+    """The floats of 1.1 and of 0.1 lie above, that of 97.3 below."""
+    offsets = draw(Constant(rate=rate), duration_s)
+
+    assert len(offsets) == count
+    assert offsets[-1] < round(duration_s * 1e9)
+    parts = [draw(Constant(rate=rate), duration_s, worker=worker, workers=3) for worker in range(3)]
+    assert np.sort(np.concatenate(parts)).tolist() == offsets.tolist()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -82,6 +116,28 @@ def test_gamma_gaps_vary_by_their_shape(shape: float) -> None:
     assert gaps.std() / gaps.mean() == pytest.approx(shape**-0.5, rel=0.03)
 
 
+@pytest.mark.parametrize(("shape", "spread"), [("0.01", 0.25), ("1e6", 0.001)])
+def test_the_least_and_the_greatest_shape_have_the_rate_that_was_asked_for(shape: str, spread: float) -> None:
+    offsets = draw(parse_arrivals(f"gamma:{shape}", 100.0, 1000.0), 1000.0)
+
+    assert len(offsets) == pytest.approx(100_000, rel=spread)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("shape", [1e-9, 1e308], ids=["nothing but bursts", "no numbers"])
+def test_gaps_that_reach_no_end_are_given_up(shape: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals_module, "MOST_DRAWN", 10_000)
+
+    with pytest.raises(UsageError, match="for 0.01 s are over 10,000 requests"):
+        draw(Gamma(rate=100, shape=shape), 0.01)
+
+
+@pytest.mark.parametrize("shape", [0.01, 1.0])
+def test_as_many_as_may_be_expected_may_be_drawn(shape: float) -> None:
+    """By seven of its deviations more, which at the most requests is the most that counts."""
+    assert MAX_REQUESTS + 7 * (MAX_REQUESTS / shape) ** 0.5 < MOST_DRAWN
+
+
 def test_a_ramp_rises() -> None:
     offsets = draw(Ramp(first=10, last=190), 10)
 
@@ -94,6 +150,28 @@ def test_steps_follow_one_another() -> None:
     counts = np.bincount(draw(Steps(steps=((10, 2), (50, 1), (5, 1))), 5) // 1_000_000_000)
 
     assert counts.tolist() == [10, 10, 50, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("steps", "duration_s"),
+    [
+        (((10, 1.1), (10, 1.1)), 2.2),
+        (((10, 0.1), (10, 0.2)), 0.3),
+        (((10, 0.1),) * 50, 5.0),
+        (((10, 0.7), (10, 0.4), (10, 0.2)), 1.6),
+    ],
+)
+def test_where_one_step_ends_and_another_begins_there_is_one_send(
+    steps: tuple[tuple[float, float], ...], duration_s: float
+) -> None:
+    """Of one rate throughout they are what the rate is without them."""
+    assert draw(Steps(steps=steps), duration_s).tolist() == draw(Constant(rate=10), duration_s).tolist()
+
+
+def test_steps_are_as_long_together_as_somebody_adds_them_up() -> None:
+    """Whose floats add up to 0.30000000000000004, in which a third request would begin."""
+    assert add_up(((10, 0.1), (10, 0.2))) == 0.3
+    assert make_schedule(Steps(steps=((10, 0.1), (10, 0.2))), duration_s=0.3, seed=1).cut == ""
 
 
 def test_a_seed_says_it_all() -> None:
@@ -187,7 +265,12 @@ def test_what_does_not_fit_into_the_window_is_said(law: Arrivals, cut: str) -> N
         ("poisson", float("nan"), "not above 0"),
         ("poisson", None, "need a rate"),
         ("zig", 1.0, "is no law of arrival"),
-        ("gamma:0", 1.0, "above 0 was expected"),
+        ("gamma:0", 1.0, "is 0, 0.01 to 1,000,000 were expected"),
+        ("gamma:1e-9", 1.0, "is 1e-09, 0.01 to 1,000,000 were expected"),
+        ("gamma:0.0099", 1.0, "is 0.0099, 0.01 to 1,000,000 were expected"),
+        ("gamma:1e300", 1.0, r"is 1e\+300, 0.01 to 1,000,000 were expected"),
+        ("gamma:inf", 1.0, "is inf, 0.01 to 1,000,000 were expected"),
+        ("gamma:nan", 1.0, "is nan, 0.01 to 1,000,000 were expected"),
         ("gamma:x", 1.0, "a number was expected"),
         ("ramp:5", None, "a number was expected"),
         ("steps:5x0", None, "above 0 was expected"),

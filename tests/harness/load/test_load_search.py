@@ -21,7 +21,7 @@ import typer
 
 from seatrial.cli import load_runs
 from seatrial.cli.load import load as load_command
-from seatrial.load import between_runs
+from seatrial.load import between_runs, schedules
 from seatrial.load.analysis import NO_FIGURES
 from seatrial.load.between_runs import Asked, Recovery
 from seatrial.load.capacity import Capacity
@@ -88,7 +88,9 @@ class ColdServer:
         )
 
 
-def search(server: ColdServer, directory: Path, monkeypatch: pytest.MonkeyPatch, warm_up: str | None) -> Capacity:
+def search(
+    server: ColdServer, directory: Path, monkeypatch: pytest.MonkeyPatch, warm_up: str | None, duration_s: float = 10.0
+) -> Capacity:
     """Search its capacity by the command, without sending anything."""
 
     @contextmanager
@@ -106,6 +108,7 @@ def search(server: ColdServer, directory: Path, monkeypatch: pytest.MonkeyPatch,
             rate=FIRST_RATE,
             objective="p50 <= 5 ms",
             warm_up=warm_up,
+            duration=duration_s,
             json_file=str(file),
             quiet=True,
         )
@@ -164,6 +167,19 @@ def test_a_client_that_has_no_connections_left_is_no_fault_of_the_server(
     assert (found.highest_kept or 0.0) <= 100.0
     assert found.lowest_missed is None
     assert {rung.status for rung in found.rungs if rung.rate > 100.0} == {"invalid"}
+
+
+@pytest.mark.parametrize("duration_s", [3600.0, 9_999.7])
+def test_a_search_of_long_runs_ends_at_the_highest_rate_that_a_run_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duration_s: float
+) -> None:
+    monkeypatch.setattr(schedules, "MAX_REQUESTS", 1_000_000)
+    found = search(ColdServer(capacity=math.inf), tmp_path, monkeypatch, "0", duration_s)
+
+    assert (found.ended, found.lowest_missed) == ("never-missed", None)
+    assert found.highest_kept == pytest.approx(1_000_000 / duration_s)
+    assert found.message == f"kept up to {found.highest_kept:g}/s, the highest rate that was allowed"
+    assert [each.rate for each in found.rungs[-2:]] == [found.highest_kept] * 2
 
 
 def test_without_any_warm_up_the_first_run_is_of_a_cold_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

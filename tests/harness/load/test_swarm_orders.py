@@ -205,6 +205,7 @@ def test_stages_take_the_place_of_rate_and_duration() -> None:
     assert order.plan.duration_s == 5.0
     assert order.law is not None
     assert decode_law(order.law) == Steps(steps=((10.0, 2.0), (20.0, 3.0)), poisson=True)
+    assert read_order(parse(), "http://127.0.0.1:8080", ((10.0, 0.1), (20.0, 0.2))).plan.duration_s == 0.3
 
 
 @pytest.mark.parametrize(
@@ -222,6 +223,7 @@ def test_stages_take_the_place_of_rate_and_duration() -> None:
         (["--seatrial-rate", "nan"], "http://127.0.0.1:9/", (), "above 0"),
         (["--seatrial-rate", "1e9"], "http://127.0.0.1:9/", (), "1,000,000"),
         (["--seatrial-rate", "0.001"], "http://127.0.0.1:9/", (), "no request at all"),
+        (["--seatrial-rate", "5", "--seatrial-arrivals", "gamma:1e-9"], "http://127.0.0.1:9/", (), "0.01 to 1,000,000"),
         (["--seatrial-users", "-3"], "http://127.0.0.1:9/", (), "1 to 10,000"),
         (["--seatrial-rate", "5", "--seatrial-duration", "0"], "http://127.0.0.1:9/", (), "duration"),
         (

@@ -8,6 +8,7 @@ import msgspec
 
 from seatrial.load.live import Snapshot
 from seatrial.load.result import LoadResult
+from seatrial.load.result_file import write_file
 from seatrial.load.swarm.messages import Failure, Order, Renew
 from seatrial.load.tally import Tally, TallyData
 
@@ -89,8 +90,8 @@ class SwarmFiles:
 
 
 def write_result(result: LoadResult, path: Path | str) -> None:
-    """Write a result as `seatrial load --json` does: whole or not at all."""
-    _write(Path(path), msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    """Write a result as `seatrial load --json` does."""
+    write_file(Path(path), msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
 
 
 def _write(path: Path, data: bytes) -> None:

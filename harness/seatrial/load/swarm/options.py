@@ -12,7 +12,7 @@ import msgspec
 from seatrial.endpoint import Endpoint
 from seatrial.errors import UsageError
 from seatrial.load.address import compose_request, resolve
-from seatrial.load.arrivals import Arrivals, Steps
+from seatrial.load.arrivals import Arrivals, Steps, add_up
 from seatrial.load.limits import check_certificates, check_kind, check_seconds, check_writable, read_body, read_warm_up
 from seatrial.load.measuring import allow_warm_up
 from seatrial.load.plan import Destination, Plan
@@ -82,7 +82,7 @@ def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[flo
         raise UsageError("there is no URL to put load on", fix="give --host http://127.0.0.1:8080/path")
     warm_up_s = read_warm_up(options.seatrial_warm_up, prefix=PREFIX)
     warm_up = WarmUpLimits() if warm_up_s is None else None
-    duration_s = sum(seconds for _, seconds in stages) if stages else options.seatrial_duration
+    duration_s = add_up(stages) if stages else options.seatrial_duration
     check_seconds(
         {
             "duration": duration_s,
