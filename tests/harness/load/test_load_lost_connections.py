@@ -149,3 +149,20 @@ def test_a_request_that_was_lost_and_could_not_be_asked_again_is_in_gauge_and_re
     assert samples["outcome"].tolist() == [Outcome.ANSWERED, Outcome.TRUNCATED, Outcome.ANSWERED]
     assert took_ns[1] >= 199_000_000
     assert abs(int(took_ns.sum()) - engine.in_flight_area_ns) < 20_000_000
+
+
+@LOOPS
+def test_a_user_whose_connection_was_closed_before_the_start_has_another(make_loop: MakeLoop) -> None:
+    prepare = Watched.prepare
+
+    async def prepare_and_lose(engine: Any) -> None:
+        await prepare(engine)
+        await close([connection.transport for connection in engine.connections])
+        assert not any(connection.reusable for connection in engine.connections)
+
+    with patch.object(Watched, "prepare", prepare_and_lose):
+        result = run_script([FINE, FINE], make_loop=make_loop, is_short=False, users=2, duration_s=3.0)
+
+    outcomes = [each[OUTCOME] for each in result.records]
+    assert outcomes == [Outcome.ANSWERED] * 2 + [Outcome.CENSORED] * 2
+    assert (result.counts["opened"], result.counts["reasked"]) == (4, 0)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 from seatrial.load.descriptors import EXHAUSTED
 from seatrial.load.pacer.cases import Cases
@@ -140,7 +140,10 @@ class Engine(ABC):
                 connection.case, connection.status, connection.body, connection.content_type
             )
         elif outcome is Outcome.TRUNCATED and self._is_stale(connection):
-            self._spawn(self._ask_again(connection, connection.request))
+            self._spawn(
+                self._ask_again(connection, connection.request),
+                lambda: self._record(connection, Outcome.TRUNCATED, NO_ANSWER),
+            )
             connection.request = -1
             return
         self._record(connection, outcome, answer)
@@ -204,9 +207,12 @@ class Engine(ABC):
         try:
             yield
         finally:
-            for task in [*tasks, *self._opening]:
-                task.cancel()
-            await asyncio.gather(*tasks, *self._opening, return_exceptions=True)
+            # What ends while these are cancelled may have others opened.
+            while ending := [*tasks, *self._opening]:
+                for task in ending:
+                    task.cancel()
+                await asyncio.gather(*ending, return_exceptions=True)
+                tasks.clear()
 
     def _count_failure(self) -> None:
         self.failed += 1
@@ -252,10 +258,18 @@ class Engine(ABC):
         else:
             connection.abort()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None], give_up: Callable[[], None] | None = None) -> None:
+        """Open a connection beside all else; `give_up` records what it is for when the drain ends before it is open."""
+
+        def end(task: asyncio.Task[None]) -> None:
+            self._opening.discard(task)
+            # Not caught in the work: that may be cancelled before it begins.
+            if give_up is not None and task.cancelled():
+                give_up()
+
         task = self._loop.create_task(work)
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(end)
 
     def _clip(self, at_ns: int) -> int:
         return max(self.window_begin_ns, min(at_ns, self.window_end_ns))

@@ -63,8 +63,8 @@ class OpenLoop(Engine):
                 await self.drain(now_ns())
         finally:
             self._alarm.close()
-        for request, intended_ns in self._waiting:
-            self.fail_unsent(request, intended_ns, Outcome.CENSORED)
+        while self._waiting:
+            self.fail_unsent(*self._waiting.popleft(), Outcome.CENSORED)
         if self._window_offsets is not None:
             self._begin_stretch()
         for place in range(self._next, len(self._offsets)):
@@ -150,7 +150,10 @@ class OpenLoop(Engine):
             self._waiting.append((request, intended_ns))
             return
         self._connections += 1
-        self._spawn(self._open_and_send(request, intended_ns))
+        self._spawn(
+            self._open_and_send(request, intended_ns),
+            lambda: self.fail_unsent(request, intended_ns, Outcome.CENSORED),
+        )
 
     async def _open_and_send(self, request: int, intended_ns: int) -> None:
         try:
