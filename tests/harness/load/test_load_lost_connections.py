@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import runpy
+import socket
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,15 +15,22 @@ import numpy as np
 import pytest
 import uvloop
 
+from seatrial.load.analysis import analyse
+from seatrial.load.driver import run_pacer
+from seatrial.load.judging import judge
+from seatrial.load.objectives import Objectives
 from seatrial.load.pacer.connection import Connection, now_ns
 from seatrial.load.pacer.open_loop import OpenLoop
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import SAMPLES_FILE, Destination, Plan
-from seatrial.load.samples import Outcome, read_samples
+from seatrial.load.ranking import rank_requests
+from seatrial.load.samples import NEVER, Outcome, read_samples
+from seatrial.load.saturation import find_saturation
+from seatrial.load.validity import find_flaws
 
 SCRIPTING = runpy.run_path(str(Path(__file__).with_name("scripting.py")))
-GOOD, REQUESTS, Step, Watched, close, run_script = (
-    SCRIPTING[name] for name in ("GOOD", "REQUESTS", "Step", "Watched", "close", "run_script")
+GOOD, REQUESTS, Step, Watched, close, make_response, run_script = (
+    SCRIPTING[name] for name in ("GOOD", "REQUESTS", "Step", "Watched", "close", "make_response", "run_script")
 )
 MakeLoop = Callable[[], asyncio.AbstractEventLoop]
 LOOPS = pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -30,8 +39,8 @@ LOST = Step((), closes=True)
 OUTCOME = 5
 
 
-def refuse(engine_class: Any, openings: Sequence[int]) -> Any:
-    """Have no connection made at some of an engine's openings."""
+def refuse(engine_class: Any, openings: Sequence[int], *, hangs: bool = False) -> Any:
+    """Have no connection made at some of an engine's openings, which fail or come to no end."""
     open_one = engine_class.open
     count = 0
 
@@ -39,6 +48,8 @@ def refuse(engine_class: Any, openings: Sequence[int]) -> Any:
         nonlocal count
         count += 1
         if count - 1 in openings:
+            if hangs:
+                await asyncio.Event().wait()
             raise ConnectionRefusedError
         return await open_one(engine)
 
@@ -166,3 +177,68 @@ def test_a_user_whose_connection_was_closed_before_the_start_has_another(make_lo
     outcomes = [each[OUTCOME] for each in result.records]
     assert outcomes == [Outcome.ANSWERED] * 2 + [Outcome.CENSORED] * 2
     assert (result.counts["opened"], result.counts["reasked"]) == (4, 0)
+
+
+@LOOPS
+@pytest.mark.parametrize("end", ["closing", "lost"])
+def test_a_user_that_waits_for_a_connection_at_the_end_leaves_a_record(make_loop: MakeLoop, end: str) -> None:
+    last = LOST if end == "lost" else Step((make_response(b"200 OK", "closing", b"fine"),))
+    with refuse(Watched, openings=[1], hangs=True):
+        result = run_script([FINE, last, FINE], make_loop=make_loop, is_short=False, duration_s=0.3, drain_s=0.1)
+
+    pending = [Outcome.TRUNCATED] if end == "lost" else [Outcome.ANSWERED, Outcome.CENSORED]
+    assert [each[OUTCOME] for each in result.records] == [Outcome.ANSWERED, *pending]
+    assert result.counts["scheduled"] == result.counts["ended"] == len(result.records)
+
+
+@LOOPS
+def test_a_request_that_waits_for_a_connection_at_the_end_leaves_a_record(make_loop: MakeLoop, tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=make_loop) as runner, refuse(Scheduled, openings=[0, 1], hangs=True):
+        engine = runner.run(send([0.0, 0.0, 0.0], tmp_path, max_connections=2, drain_s=0.1))
+    samples = read_samples(tmp_path / SAMPLES_FILE)
+
+    assert engine.scheduled == len(samples)
+    assert samples["outcome"].tolist() == [Outcome.CENSORED] * 3
+    assert set(samples["sent_ns"].tolist()) == {NEVER}
+
+
+@LOOPS
+def test_an_opening_that_ends_before_it_began_leaves_a_record(make_loop: MakeLoop, tmp_path: Path) -> None:
+    async def lose_at_the_end() -> None:
+        server = await asyncio.get_running_loop().create_server(lambda: Server(0.0), "127.0.0.1", 0)
+        destination = Destination(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        plan = Plan(destination=destination, requests=REQUESTS, cases=(0, 1), mode="closed", users=1, duration_s=9.0)
+        recorder = Recorder(tmp_path, keep_bodies_bytes=1 << 20)
+        engine = Watched(plan, recorder)
+        await engine.prepare()
+        engine.begin(now_ns())
+        async with engine.watched():
+            engine.connections[0].abort()
+            engine.free(engine.connections[0], now_ns())
+        recorder.close()
+        server.close()
+        await close([connection.transport for connection in engine.connections])
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(lose_at_the_end())
+    assert read_samples(tmp_path / SAMPLES_FILE)["outcome"].tolist() == [Outcome.CENSORED]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="others take connections beyond the backlog")
+def test_a_server_that_takes_no_more_connections_is_overloaded_and_has_missed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        plan = Plan(
+            destination=Destination(host="127.0.0.1", port=listener.getsockname()[1]),
+            requests=REQUESTS,
+            cases=(0, 1),
+            mode="open",
+            duration_s=1.0,
+            drain_s=0.5,
+        )
+        run = run_pacer(plan, np.arange(200, dtype=np.int64) * 5_000_000, directory=tmp_path)
+
+    assert run.done.sent < 5
+    assert "missing-sends" not in {flaw.code for flaw in find_flaws(run)}
+    assert [reason.code for reason in find_saturation(run)] == ["saturated"]
+    judgement = judge(analyse(run), rank_requests(run.samples), Objectives(p50_ms=50.0))
+    assert judgement.status == "missed"
