@@ -242,3 +242,14 @@ def test_a_server_that_takes_no_more_connections_is_overloaded_and_has_missed(tm
     assert [reason.code for reason in find_saturation(run)] == ["saturated"]
     judgement = judge(analyse(run), rank_requests(run.samples), Objectives(p50_ms=50.0))
     assert judgement.status == "missed"
+
+
+@LOOPS
+def test_a_request_that_waits_for_a_place_has_it_before_later_ones(make_loop: MakeLoop, tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=make_loop) as runner, refuse(Scheduled, openings=[0]):
+        runner.run(send([0.0, 0.0, 0.3], tmp_path, max_connections=1, holds_s=0.05))
+    samples = read_samples(tmp_path / SAMPLES_FILE)
+
+    assert samples["outcome"].tolist() == [Outcome.UNCONNECTED, Outcome.ANSWERED, Outcome.ANSWERED]
+    assert (np.diff(samples["intended_ns"]) >= 0).all()
+    assert samples["last_ns"][1] < samples["intended_ns"][2]

@@ -90,9 +90,7 @@ class OpenLoop(Engine):
         """Give the connection to the request that waits longest, or keep it."""
         del at_ns
         if not connection.reusable:
-            self._connections -= 1
-            if self._waiting:
-                self._open_for(*self._waiting.popleft())
+            self._give_place()
         elif self._waiting:
             self.send(connection, *self._waiting.popleft())
         else:
@@ -159,11 +157,17 @@ class OpenLoop(Engine):
         try:
             connection = await self.open()
         except (OSError, TimeoutError) as error:
-            self._connections -= 1
             self.note_connect_error(error)
             self.fail_unsent(request, intended_ns, Outcome.UNCONNECTED)
+            self._give_place()
             return
         self.send(connection, request, intended_ns)
+
+    def _give_place(self) -> None:
+        """Have one connection less, and another for the request that waits longest."""
+        self._connections -= 1
+        if self._waiting:
+            self._open_for(*self._waiting.popleft())
 
     def is_pending(self) -> bool:
         """Whether a request has not ended, or waits for a connection, or was due and is not sent."""
