@@ -88,6 +88,32 @@ def test_any_script_comes_out_the_same_both_ways(script: list[Any]) -> None:
     assert short.short > 0
 
 
+HEADS = (b"HEAD /one HTTP/1.1\r\nHost: x\r\n\r\n",)
+HEAD_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n"
+
+
+@LOOPS
+@pytest.mark.parametrize("is_short", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "opened"),
+    [
+        (HEAD_ANSWER + b"\r\n", 1),
+        (HEAD_ANSWER + b"Connection: close\r\n\r\n", 9),
+        (HEAD_ANSWER + b"\r\nfine", 9),
+    ],
+    ids=["kept", "closing", "a body that nobody asked for"],
+)
+def test_a_head_that_was_asked_for_keeps_its_connection_unless_it_says_otherwise(
+    make_loop: MakeLoop, answer: bytes, opened: int, is_short: bool
+) -> None:
+    result = run_script([Step((answer,))] * 8, make_loop=make_loop, is_short=is_short, requests=HEADS, cases=(0,))
+
+    assert [record[5] for record in result.records] == [Outcome.ANSWERED] * 8 + [Outcome.CENSORED]
+    assert {record[0] for record in result.records} == {0}
+    assert result.counts["opened"] == opened
+    assert (result.short > 0) == (is_short and opened == 1)
+
+
 @LOOPS
 def test_heads_that_were_there_before_take_turns(make_loop: MakeLoop) -> None:
     script = [FINE, ODD["another head"]] * 10
