@@ -38,7 +38,9 @@ class Outcome(enum.IntEnum):
     TIMED_OUT = 6
     """No whole response within the time that a request is given."""
     CENSORED = 7
-    """Sent, and still pending when the drain ended: its response time is at least `drain end - intended`."""
+    """Pending when the drain ended, sent or not: it waited for an answer, or for the server to take a connection. Its response
+    time is at least `drain end - intended`.
+    """
     UNSENT = 8
     """Scheduled, and not sent: the client had no means to (connections, descriptors), or the run was stopped."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import uvloop
 from hypothesis import given
@@ -24,7 +25,7 @@ from seatrial.load.pacer.connection import now_ns
 from seatrial.load.pacer.engine import TOLD
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import SAMPLES_FILE, Destination, Plan
-from seatrial.load.samples import Outcome, read_samples
+from seatrial.load.samples import NEVER, Outcome, read_samples
 
 SCRIPTING = runpy.run_path(str(Path(__file__).with_name("scripting.py")))
 GOOD, REQUESTS, Step, Watched, close, make_response, run_script, steps = (
@@ -86,6 +87,32 @@ def test_any_script_comes_out_the_same_both_ways(script: list[Any]) -> None:
 
     assert (short.records, short.answers, short.counts) == (long.records, long.answers, long.counts)
     assert short.short > 0
+
+
+HEADS = (b"HEAD /one HTTP/1.1\r\nHost: x\r\n\r\n",)
+HEAD_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n"
+
+
+@LOOPS
+@pytest.mark.parametrize("is_short", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "opened"),
+    [
+        (HEAD_ANSWER + b"\r\n", 1),
+        (HEAD_ANSWER + b"Connection: close\r\n\r\n", 9),
+        (HEAD_ANSWER + b"\r\nfine", 9),
+    ],
+    ids=["kept", "closing", "a body that nobody asked for"],
+)
+def test_a_head_that_was_asked_for_keeps_its_connection_unless_it_says_otherwise(
+    make_loop: MakeLoop, answer: bytes, opened: int, is_short: bool
+) -> None:
+    result = run_script([Step((answer,))] * 8, make_loop=make_loop, is_short=is_short, requests=HEADS, cases=(0,))
+
+    assert [record[5] for record in result.records] == [Outcome.ANSWERED] * 8 + [Outcome.CENSORED]
+    assert {record[0] for record in result.records} == {0}
+    assert result.counts["opened"] == opened
+    assert (result.short > 0) == (is_short and opened == 1)
 
 
 @LOOPS
@@ -188,7 +215,9 @@ def test_an_answer_that_comes_when_its_request_was_given_up_is_no_answer(make_lo
     outcomes = samples["outcome"][samples["connection"] == 0].tolist()
 
     assert outcomes == [Outcome.ANSWERED] * (len(outcomes) - 1) + [Outcome.TIMED_OUT]
-    assert len(samples) == engine.sent
+    assert np.count_nonzero(samples["sent_ns"] != NEVER) == engine.sent
+    # Its user may have had no other connection yet at the end.
+    assert len(samples) == engine.scheduled
 
 
 @LOOPS

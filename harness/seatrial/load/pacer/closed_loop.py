@@ -46,7 +46,7 @@ class ClosedLoop(Engine):
             async with self.watched():
                 await asyncio.sleep(wait_until_ns(start_ns))
                 for connection in self._ready:
-                    self._ask(connection, now_ns())
+                    self._come_back(connection)
                 await self.wait_over()
                 await self.drain(now_ns())
             self.censor()
@@ -70,7 +70,7 @@ class ClosedLoop(Engine):
             self.send(connection, self._count_asked - 1, at_ns)
             self._join_handover(connection)
         else:
-            self._spawn(self._open_and_ask(at_ns))
+            self._open_for(at_ns)
 
     def _join_handover(self, connection: Connection) -> None:
         if self._handover is None or not isinstance(connection, OneStepConnection):
@@ -79,32 +79,35 @@ class ClosedLoop(Engine):
         if connection.is_known and not connection.left_with_transport:
             self._handover.join(connection)
 
-    def _come_back(self, connection: Connection) -> None:
+    def _come_back(self, connection: Connection | None = None) -> None:
         now = now_ns()
         if self._is_over(now):
             return
-        if connection.reusable:
+        if connection is not None and connection.reusable:
             self._ask(connection, now)
         else:
-            self._spawn(self._open_and_ask(now))
+            self._open_for(now)
 
     def _ask(self, connection: Connection, intended_ns: int) -> None:
         request, self._count_asked = self._count_asked, self._count_asked + 1
         self.send(connection, request, intended_ns)
 
+    def _open_for(self, intended_ns: int) -> None:
+        self._spawn(self._open_and_ask(intended_ns), lambda: self._fail(intended_ns, Outcome.CENSORED))
+
     async def _open_and_ask(self, intended_ns: int) -> None:
-        while not self._is_over(now_ns()):
-            try:
-                connection = await self.open()
-            except (OSError, TimeoutError) as error:
-                self.note_connect_error(error)
-                request, self._count_asked = self._count_asked, self._count_asked + 1
-                self.fail_unsent(request, intended_ns, Outcome.UNCONNECTED)
-                await asyncio.sleep(_RETRY_S)
-                intended_ns = now_ns()
-                continue
-            self._ask(connection, intended_ns)
+        try:
+            connection = await self.open()
+        except (OSError, TimeoutError) as error:
+            self.note_connect_error(error)
+            self._fail(intended_ns, Outcome.UNCONNECTED)
+            self._loop.call_later(_RETRY_S, self._come_back)
             return
+        self._ask(connection, intended_ns)
+
+    def _fail(self, intended_ns: int, outcome: Outcome) -> None:
+        request, self._count_asked = self._count_asked, self._count_asked + 1
+        self.fail_unsent(request, intended_ns, outcome)
 
     def _is_over(self, now: int) -> bool:
         return now >= self.window_end_ns or self._over.is_set()

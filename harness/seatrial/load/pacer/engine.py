@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Coroutine
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 from seatrial.load.descriptors import EXHAUSTED
 from seatrial.load.own_use import OwnUse
-from seatrial.load.pacer.call_connection import CallConnection
 from seatrial.load.pacer.cases import Cases
+from seatrial.load.pacer.connecting import Connector
 from seatrial.load.pacer.connection import SECOND_NS, Connection, now_ns
-from seatrial.load.pacer.frame_connection import FrameConnection
-from seatrial.load.pacer.known_heads import KnownHeads
-from seatrial.load.pacer.one_step_connection import OneStepConnection
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import TOLD, Plan
 from seatrial.load.samples import NO_ANSWER, Outcome
@@ -26,7 +21,6 @@ SWEEP_S = 0.05
 TICK_S = 0.1
 SOON_NS = 50_000_000
 """From an order to the beginning of the window at least: a sleeping schedule is looked at each 20 ms."""
-CONNECT_TIMEOUT_S = 10.0
 
 
 class Engine(ABC):
@@ -48,8 +42,8 @@ class Engine(ABC):
         self._busy: dict[Connection, None] = {}
         self._failures_in_a_row = 0
         self._opening: set[asyncio.Task[None]] = set()
-        self._tls = _make_tls(plan)
-        self.known_heads = KnownHeads()
+        self._connector = Connector(plan)
+        self.known_heads = self._connector.known_heads
         self._over = asyncio.Event()
         self.requests = list(plan.requests)
         self.cases = Cases(plan.cases)
@@ -111,9 +105,9 @@ class Engine(ABC):
     async def open(self) -> Connection:
         """Return a new connection. Raises OSError, also when it takes longer than ten seconds."""
         number, self.opened = self.opened, self.opened + 1
-        connection = self._make_connection(number)
+        connection = self._connector.make(self, number)
         began_ns = now_ns()
-        await self._connect(connection)
+        await self._connector.connect(connection)
         connection.connect_ns = now_ns() - began_ns
         return connection
 
@@ -146,20 +140,14 @@ class Engine(ABC):
                 connection.case, connection.status, connection.body, connection.content_type
             )
         elif outcome is Outcome.TRUNCATED and self._is_stale(connection):
-            self.reasked += 1
             self._spawn(
-                self._ask_again(connection.request, connection.case, connection.intended_ns, connection.sent_ns)
+                self._ask_again(connection, connection.request),
+                lambda: self._record(connection, Outcome.TRUNCATED, NO_ANSWER),
             )
             connection.request = -1
             return
-        if outcome is Outcome.ANSWERED:
-            self._failures_in_a_row = 0
-        else:
-            self._count_failure()
-        self.ended += 1
-        self._recorder.record(connection, outcome, answer, connection.intended_ns < self.window_begin_ns)
+        self._record(connection, outcome, answer)
         connection.request = -1
-        self.cases.give_back(connection.case)
         if self.plan.reconnect:
             connection.reusable = False
         if connection.reusable:
@@ -220,9 +208,12 @@ class Engine(ABC):
         try:
             yield
         finally:
-            for task in [*tasks, *self._opening]:
-                task.cancel()
-            await asyncio.gather(*tasks, *self._opening, return_exceptions=True)
+            # What ends while these are cancelled may have others opened.
+            while ending := [*tasks, *self._opening]:
+                for task in ending:
+                    task.cancel()
+                await asyncio.gather(*ending, return_exceptions=True)
+                tasks.clear()
 
     def _count_failure(self) -> None:
         self.failed += 1
@@ -230,23 +221,34 @@ class Engine(ABC):
         if self.plan.max_failures and self._failures_in_a_row >= self.plan.max_failures:
             self.stop(f"{self._failures_in_a_row} requests in a row failed")
 
-    async def _ask_again(self, request: int, case: int, intended_ns: int, sent_ns: int) -> None:
+    def _record(self, connection: Connection, outcome: Outcome, answer: int) -> None:
+        if outcome is Outcome.ANSWERED:
+            self._failures_in_a_row = 0
+        else:
+            self._count_failure()
+        self.ended += 1
+        self._recorder.record(connection, outcome, answer, connection.intended_ns < self.window_begin_ns)
+        self.cases.give_back(connection.case)
+
+    async def _ask_again(self, lost: Connection, request: int) -> None:
+        """Send what a connection lost on a new one; where none can be made it ended with the one that lost it."""
         try:
             connection = await self.open()
         except (OSError, TimeoutError) as error:
             self.note_connect_error(error)
-            self.cases.give_back(case)
-            self.fail_unsent(request, intended_ns, Outcome.UNCONNECTED)
+            self._record(lost, Outcome.TRUNCATED, NO_ANSWER)
+            self.free(lost, now_ns())
             return
-        connection.send(request, case, intended_ns, self.requests[case])
-        connection.sent_ns, connection.reasked = sent_ns, True
+        self.reasked += 1
+        connection.send(request, lost.case, lost.intended_ns, self.requests[lost.case])
+        connection.sent_ns, connection.reasked = lost.sent_ns, True
         self._area_ns -= self._clip(now_ns())
         self._busy[connection] = None
 
     async def _reconnect(self, connection: Connection) -> None:
         request = connection.request
         try:
-            await self._connect(connection)
+            await self._connector.connect(connection)
         except (OSError, TimeoutError) as error:
             self.note_connect_error(error)
             if connection.request == request:
@@ -257,34 +259,18 @@ class Engine(ABC):
         else:
             connection.abort()
 
-    async def _connect(self, connection: Connection) -> None:
-        destination = self.plan.destination
-        name = destination.server_name or None
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            if destination.unix_path:
-                await self._loop.create_unix_connection(lambda: connection, destination.unix_path)
-            else:
-                await self._loop.create_connection(
-                    lambda: connection,
-                    destination.host,
-                    destination.port,
-                    ssl=self._tls,
-                    server_hostname=name if self._tls else None,
-                )
+    def _spawn(self, work: Coroutine[None, None, None], give_up: Callable[[], None] | None = None) -> None:
+        """Open a connection beside all else; `give_up` records what it is for when the drain ends before it is open."""
 
-    def _make_connection(self, number: int) -> Connection:
-        bound = self.plan.max_body_bytes
-        if self.plan.framing == "frame":
-            return FrameConnection(self, number, max_body_bytes=bound)
-        if self.plan.follow_up is not None:
-            return CallConnection(self, number, max_body_bytes=bound, follow_up=self.plan.follow_up)
-        head_only = self.plan.requests[0].startswith(b"HEAD ")
-        return OneStepConnection(self, number, max_body_bytes=bound, known=self.known_heads, head_only=head_only)
+        def end(task: asyncio.Task[None]) -> None:
+            self._opening.discard(task)
+            # Not caught in the work: that may be cancelled before it begins.
+            if give_up is not None and task.cancelled():
+                give_up()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(end)
 
     def _clip(self, at_ns: int) -> int:
         return max(self.window_begin_ns, min(at_ns, self.window_end_ns))
@@ -305,15 +291,6 @@ class Engine(ABC):
             await asyncio.sleep(TICK_S)
             if self.window_begin_ns <= began_ns and now_ns() < self.window_end_ns:
                 self.loop_lag_ns.append(max(0, now_ns() - began_ns - int(TICK_S * SECOND_NS)))
-
-
-def _make_tls(plan: Plan) -> ssl.SSLContext | None:
-    if not plan.destination.tls:
-        return None
-    context = ssl.create_default_context()
-    if plan.destination.ca_file:
-        context.load_verify_locations(Path(plan.destination.ca_file))
-    return context
 
 
 def wait_until_ns(due_ns: int) -> float:

@@ -42,10 +42,14 @@ class HttpConnection(Connection):
             if status in {204, 304}:
                 self._sized = True
             if self._head_only:
-                self._whole, self._keeps = True, False
+                self._whole = True
+                self._keeps = self.reusable and self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
-        """Keep the body."""
+        """Keep the body; one that follows a head where only that was asked for is not the protocol."""
+        if self._whole:
+            self._keeps = False
+            return
         self._keep(body)
 
     def on_message_complete(self) -> None:

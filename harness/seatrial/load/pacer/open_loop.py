@@ -63,8 +63,8 @@ class OpenLoop(Engine):
                 await self.drain(now_ns())
         finally:
             self._alarm.close()
-        for request, intended_ns in self._waiting:
-            self.fail_unsent(request, intended_ns, Outcome.CENSORED)
+        while self._waiting:
+            self.fail_unsent(*self._waiting.popleft(), Outcome.CENSORED)
         if self._window_offsets is not None:
             self._begin_stretch()
         for place in range(self._next, len(self._offsets)):
@@ -90,9 +90,7 @@ class OpenLoop(Engine):
         """Give the connection to the request that waits longest, or keep it."""
         del at_ns
         if not connection.reusable:
-            self._connections -= 1
-            if self._waiting:
-                self._open_for(*self._waiting.popleft())
+            self._give_place()
         elif self._waiting:
             self.send(connection, *self._waiting.popleft())
         else:
@@ -150,17 +148,26 @@ class OpenLoop(Engine):
             self._waiting.append((request, intended_ns))
             return
         self._connections += 1
-        self._spawn(self._open_and_send(request, intended_ns))
+        self._spawn(
+            self._open_and_send(request, intended_ns),
+            lambda: self.fail_unsent(request, intended_ns, Outcome.CENSORED),
+        )
 
     async def _open_and_send(self, request: int, intended_ns: int) -> None:
         try:
             connection = await self.open()
         except (OSError, TimeoutError) as error:
-            self._connections -= 1
             self.note_connect_error(error)
             self.fail_unsent(request, intended_ns, Outcome.UNCONNECTED)
+            self._give_place()
             return
         self.send(connection, request, intended_ns)
+
+    def _give_place(self) -> None:
+        """Have one connection less, and another for the request that waits longest."""
+        self._connections -= 1
+        if self._waiting:
+            self._open_for(*self._waiting.popleft())
 
     def is_pending(self) -> bool:
         """Whether a request has not ended, or waits for a connection, or was due and is not sent."""
