@@ -12,10 +12,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 from seatrial.endpoint import Credentials, Endpoint
+from seatrial.model import Manifest, TensorSpec
 
 SECRET = "very secret"
 ANSWER = 0
 """What every question is answered."""
+MANIFEST = Manifest(
+    name="nonce",
+    version="1",
+    inputs=(TensorSpec(name="number", datatype="INT64", shape=(-1,)),),
+    outputs=(TensorSpec(name="answer", datatype="INT64", shape=(-1,)),),
+    entry="m:model",
+    python="3.11",
+    files={},
+)
 
 
 class SignedServer(ThreadingHTTPServer):

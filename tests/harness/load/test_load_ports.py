@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from hosts import Hosts, NoHostsError
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="namespaces are Linux's")
 PORTS = 20
 
 
-def load_hosts() -> ModuleType:
-    """Return the module beside this one."""
-    spec = importlib.util.spec_from_file_location("hosts", Path(__file__).with_name("hosts.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-HOSTS = load_hosts()
 Load = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -36,7 +24,7 @@ Load = Callable[..., subprocess.CompletedProcess[str]]
 def load(tmp_path: Path) -> Iterator[Load]:
     """Runs `seatrial load` against a server, both on a host from which 20 connections at a time can be made."""
     try:
-        with HOSTS.Hosts.make() as hosts:
+        with Hosts.make() as hosts:
             host = hosts.add(ahead_s=0)
             argv = [sys.executable, str(Path(__file__).with_name("answering.py")), "echo"]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -53,7 +41,7 @@ def load(tmp_path: Path) -> Iterator[Load]:
                 )
 
             yield run
-    except HOSTS.NoHostsError as error:
+    except NoHostsError as error:
         message = f"namespaces cannot be made here, so there are no hosts: {error}"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
 

@@ -12,20 +12,11 @@ from seatrial.load.measuring import measure_load
 from seatrial.load.plan import Destination, Plan
 from seatrial.load.questions import Questions
 from seatrial.load.schedules import make_schedule
-from seatrial.model import Case, Manifest, TensorSpec
-from signed_server import ANSWER, serve_signed
+from seatrial.model import Case
+from signed_server import ANSWER, MANIFEST, serve_signed
 
 pytestmark = pytest.mark.timeout(60)
 HOLD_S, WINDOW_S, RATE = 4.0, 6.0, 20.0
-MANIFEST = Manifest(
-    name="nonce",
-    version="1",
-    inputs=(TensorSpec(name="number", datatype="INT64", shape=(-1,)),),
-    outputs=(TensorSpec(name="answer", datatype="INT64", shape=(-1,)),),
-    entry="m:model",
-    python="3.11",
-    files={},
-)
 CASE = Case(name="n", inputs={"number": np.array([1])}, outputs={"answer": np.array([ANSWER])})
 
 

@@ -24,22 +24,13 @@ from seatrial.load.swarm.launch import run_swarm
 from seatrial.load.swarm.messages import decode_golden, encode_golden
 from seatrial.load.tally import Tally
 from seatrial.load.window import Window
-from seatrial.model import Case, Manifest, TensorSpec
+from seatrial.model import Case
 from seatrial_fixtures.models.nonce import NUMBERS
 from seatrial_fixtures.specimens.behaviour import Behaviour, Fault, Fixed
 from seatrial_fixtures.specimens.process import serve
-from signed_server import SECRET, serve_signed
+from signed_server import MANIFEST, SECRET, serve_signed
 
 pytestmark = pytest.mark.timeout(200)
-MANIFEST = Manifest(
-    name="nonce",
-    version="1",
-    inputs=(TensorSpec(name="number", datatype="INT64", shape=(-1,)),),
-    outputs=(TensorSpec(name="answer", datatype="INT64", shape=(-1,)),),
-    entry="m:model",
-    python="3.11",
-    files={},
-)
 CASES = tuple(
     Case(name=f"n{number}", inputs={"number": np.array([number])}, outputs={"answer": np.array([number])})
     for number in NUMBERS

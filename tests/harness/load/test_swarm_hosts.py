@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from hosts import Hosts, NoHostsError
 from seatrial.load.swarm.launch import LOCUSTFILE
 from seatrial.model import Case, Manifest, TensorSpec, encode_cases, hash_tree
 
@@ -28,22 +28,6 @@ pytestmark = [
 MINUTE_S = 60.0
 RATE, SECONDS = 100, 3
 LOCUST = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE)]
-
-
-def load_hosts() -> ModuleType:
-    """Return the module beside this one."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("hosts", Path(__file__).with_name("hosts.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-HOSTS = load_hosts()
 
 
 @dataclass
@@ -81,7 +65,7 @@ class Lab:
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     try:
-        with HOSTS.Hosts.make() as hosts:
+        with Hosts.make() as hosts:
             lab = Lab(hosts, tmp_path)
             lab.master = hosts.add(ahead_s=0)
             # Eleven days, and sixteen years: times of one that were taken for the other's would show.
@@ -92,7 +76,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
             server = hosts.start(lab.server, argv, tmp_path / "server", **pipes)
             lab.port = int(server.stdout.readline())
             yield lab
-    except HOSTS.NoHostsError as error:
+    except NoHostsError as error:
         message = f"namespaces cannot be made here, so there are no hosts: {error}"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
 
