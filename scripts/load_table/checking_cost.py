@@ -49,9 +49,6 @@ QUESTIONS = 2 * USERS
 WARM_UP_S = 0.5
 FEWEST_REPEATS = 3
 UNSURE = 0.2
-CHECKED = ("-m", "seatrial.load.pacer")
-UNCHECKED = (str(Path(__file__).with_name("unchecked_pacer.py")),)
-
 _E = TypeVar("_E", Ready, Done)
 
 
@@ -86,9 +83,9 @@ def measure_checking(options: Options) -> Iterator[Reading]:
         questions = make_questions(url)
         for repeat in range(repeats):
             options.wait_quiet()
-            with_check.append(run_loop(CHECKED, questions, duration_s, cpus[0]))
+            with_check.append(run_loop(questions, duration_s, cpus[0], checks=True))
             options.wait_quiet()
-            without.append(run_loop(UNCHECKED, questions, duration_s, cpus[0]))
+            without.append(run_loop(questions, duration_s, cpus[0], checks=False))
             with on_cpu(cpus[0]):
                 alone_s.append(time_identifying())
             told = f"{with_check[-1].rate:,.0f}/s with, {without[-1].rate:,.0f}/s without"
@@ -179,8 +176,8 @@ def make_questions(url: str) -> Questions:
     return Questions(endpoint=endpoint, manifest=MANIFEST, cases=cases)
 
 
-def run_loop(pacer: Sequence[str], questions: Questions, duration_s: float, cpu: int) -> Loop:
-    """Run a pacer, told by its arguments; where it tells answers apart, all must be right."""
+def run_loop(questions: Questions, duration_s: float, cpu: int, *, checks: bool) -> Loop:
+    """Run a pacer; where it tells answers apart, all must be right."""
     plan = questions.fill(
         Plan(
             destination=Destination(),
@@ -192,10 +189,11 @@ def run_loop(pacer: Sequence[str], questions: Questions, duration_s: float, cpu:
             warm_up_s=WARM_UP_S,
         )
     )
+    plan = msgspec.structs.replace(plan, keeps_answers=checks)
     with tempfile.TemporaryDirectory(prefix="seatrial-table-") as name:
         directory = Path(name)
-        ready, done = run_pacer(["taskset", "-c", str(cpu), sys.executable, *pacer, name], plan)
-        if pacer is CHECKED:
+        ready, done = run_pacer(["taskset", "-c", str(cpu), sys.executable, "-m", "seatrial.load.pacer", name], plan)
+        if checks:
             checked = check_answers(directory / SAMPLES_FILE, read_answers(directory), questions.judge)
             if checked.wrong or checked.refused or checked.unchecked:
                 sys.exit(f"nginx's answers are not right: {checked}")

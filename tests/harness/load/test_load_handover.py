@@ -290,13 +290,24 @@ async def ask_without_cease(
     return engine, seen
 
 
-@given(st.lists(st.integers(0, 3), min_size=1), st.lists(st.integers(0, 9), min_size=1, max_size=60))
-def test_a_case_that_is_passed_on_is_given_back_and_one_is_taken(cases: list[int], ended: list[int]) -> None:
+@given(
+    st.lists(st.integers(0, 3), min_size=1),
+    st.integers(1, 8),
+    st.lists(st.lists(st.integers(0, 7), min_size=1, unique=True), min_size=1, max_size=20),
+)
+def test_cases_that_are_passed_on_are_given_back_and_as_many_taken(
+    cases: list[int], users: int, ended: list[list[int]]
+) -> None:
     one, two = Cases(tuple(cases)), Cases(tuple(cases))
-    flying = [one.take(request) for request in range(5)]
-    assert flying == [two.take(request) for request in range(5)]
-    for request, place in enumerate(ended, start=5):
-        case = flying[place % 5]
-        two.give_back(case)
-        flying[place % 5] = one.pass_on(case, request)
-        assert (flying[place % 5], one.doubled) == (two.take(request), two.doubled)
+    flying = [one.take(request) for request in range(users)]
+    assert flying == [two.take(request) for request in range(users)]
+    request = users
+    for places in [[place % users for place in some if place < users] for some in ended]:
+        for place in places:
+            two.give_back(flying[place])
+        taken = one.pass_on([flying[place] for place in places], request)
+        assert taken == [two.take(number) for number in range(request, request + len(places))]
+        assert one.doubled == two.doubled
+        request += len(places)
+        for place, case in zip(places, taken, strict=True):
+            flying[place] = case

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 
 class Cases:
@@ -36,19 +37,27 @@ class Cases:
         if not self._flying[case]:
             self._idle.append(case)
 
-    def pass_on(self, case: int, request: int) -> int:
-        """Give a case back and take one, in one call: a closed loop does so for each request."""
-        flying, idle = self._flying, self._idle
-        flying[case] -= 1
-        if not flying[case]:
-            idle.append(case)
-        if idle:
-            case = idle.popleft()
-        else:
-            case = self._cases[request % len(self._cases)]
-            self.doubled += 1
-        flying[case] += 1
-        return case
+    def pass_on(self, back: Sequence[int], request: int) -> list[int]:
+        """Give cases back and take as many, in one call; `request` is the number of the first that takes one."""
+        flying, idle, cases = self._flying, self._idle, self._cases
+        if len(flying) == 1 and back:
+            # A load of one body is the most usual one, and every step counts: what is in flight stays as it is.
+            self.doubled += len(back) - (flying[cases[0]] == len(back))
+            return list(back)
+        for case in back:
+            flying[case] -= 1
+            if not flying[case]:
+                idle.append(case)
+        taken = []
+        for number in range(request, request + len(back)):
+            if idle:
+                case = idle.popleft()
+            else:
+                case = cases[number % len(cases)]
+                self.doubled += 1
+            flying[case] += 1
+            taken.append(case)
+        return taken
 
     def choose(self, request: int) -> int:
         """Return the case whose turn it is when all are in flight."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from seatrial.load.pacer.connection import now_ns
 from seatrial.load.pacer.one_step_connection import OneStepConnection
-from seatrial.load.pacer.recorder import Recorder
-from seatrial.load.samples import Outcome
+from seatrial.load.pacer.recorder import Recorder, pack_record
+from seatrial.load.samples import NEVER, NO_ANSWER, Outcome
 
 if TYPE_CHECKING:
     from seatrial.load.pacer.closed_loop import ClosedLoop
@@ -26,6 +26,8 @@ _BATCH: Final = 64
 _SLICE_NS: Final = 1_000_000
 _READ_BYTES: Final = 1 << 16
 _ANSWERED: Final = Outcome.ANSWERED
+Leaving = tuple[OneStepConnection, bytes]
+"""A connection, and what was read of it already."""
 
 
 class Handover:
@@ -60,8 +62,9 @@ class Handover:
         until_ns = now_ns() + _SLICE_NS
         while events := self._epoll.poll(0, _BATCH):
             rest = iter(events)
-            while (leaving := self._hand_over(rest)) is not None:
-                self._leave(*leaving)
+            while leaving := self._hand_over(rest):
+                for connection, data in leaving:
+                    self._leave(connection, data)
             if now_ns() >= until_ns:
                 return
 
@@ -74,56 +77,91 @@ class Handover:
         if data:
             connection.data_received(data)
 
-    def _hand_over(self, events: Iterator[tuple[int, int]]) -> tuple[OneStepConnection, bytes] | None:
-        """Record and send until a connection is to leave; return it, with what was read of it. None at the end of the events.
+    def _hand_over(self, events: Iterator[tuple[int, int]]) -> list[Leaving]:
+        """Read and record until a connection is to leave, then send; return who leaves. Nobody does at the end of the events.
+
+        All are read before any is sent to: what was read last was there for no longer than the reading took, and who is asked has
+        several requests to answer in a turn of its own.
+        """
+        answered: list[OneStepConnection] = []
+        leaving = self._read(events, answered)
+        return self._ask_again(answered) + leaving
+
+    def _read(self, events: Iterator[tuple[int, int]], answered: list[OneStepConnection]) -> list[Leaving]:
+        """Record and add to `answered` until a connection is to leave; return it, with what was read of it.
 
         One function, and names that are bound once a batch: beside the kernel, a request costs the interpreter's own steps.
         """
-        engine, known, read, write, now = self._engine, self._engine.known_heads, os.read, os.write, now_ns
-        connections, requests, pass_on = self._connections, engine.requests, engine.cases.pass_on
-        identify, record_whole = self._recorder.identify, self._recorder.record_whole
+        engine, recorder, connections = self._engine, self._recorder, self._connections
+        known, read, now, pack = engine.known_heads, os.read, now_ns, pack_record
+        identify = recorder.identify if recorder.keeps_answers else None
         begin_ns, end_ns = engine.window_begin_ns, 0 if engine.stopped else engine.window_end_ns
         head, (status, body_bytes, content_type, outcome) = known.latest, known.latest_known
         head_bytes = len(head)
-        first = request = engine.scheduled
-        leaving: tuple[OneStepConnection, bytes] | None = None
+        leaving: list[Leaving] = []
+        records: list[bytes] = []
+        answer = NO_ANSWER
         for descriptor, _ in events:
             connection = connections[descriptor]
             try:
                 data = read(descriptor, _READ_BYTES)
             except OSError:
                 # Its transport finds out: what was lost before the first byte is lost, however the connection ended.
-                leaving = connection, b""
+                leaving.append((connection, b""))
                 break
             at_ns = now()
             if not connection.fresh or at_ns >= end_ns:
-                leaving = connection, data
+                leaving.append((connection, data))
                 break
             if not data.startswith(head):
                 if known.look_up(data) is None:
-                    leaving = connection, data
+                    leaving.append((connection, data))
                     break
                 head, (status, body_bytes, content_type, outcome) = known.latest, known.latest_known
                 head_bytes = len(head)
             if len(data) - head_bytes != body_bytes or outcome is not _ANSWERED:
-                leaving = connection, data
+                leaving.append((connection, data))
                 break
-            case = connection.case
-            answer = identify(case, status, data[head_bytes:], content_type)
-            record_whole(connection, at_ns, status, body_bytes, answer, connection.intended_ns < begin_ns)
-            connection.carried += 1
-            connection.request, connection.intended_ns = request, at_ns
-            connection.case = case = pass_on(case, request)
+            case, intended_ns = connection.case, connection.intended_ns
+            if identify is not None:
+                answer = identify(case, status, data[head_bytes:], content_type)
+            record = pack(
+                intended_ns,
+                connection.sent_ns,
+                at_ns,
+                at_ns,
+                NEVER,
+                body_bytes,
+                case,
+                answer,
+                connection.number,
+                status,
+                _ANSWERED,
+                intended_ns < begin_ns,
+            )
+            records.append(record)
+            connection.intended_ns = at_ns
+            answered.append(connection)
+        recorder.append(records)
+        return leaving
+
+    def _ask_again(self, answered: list[OneStepConnection]) -> list[Leaving]:
+        """Send on each connection; return those whose socket did not take all of it."""
+        engine, write, now = self._engine, os.write, now_ns
+        first, requests = engine.scheduled, engine.requests
+        cases = engine.cases.pass_on([connection.case for connection in answered], first)
+        leaving: list[Leaving] = []
+        for request, (connection, case) in enumerate(zip(answered, cases, strict=True), first):
             asked = requests[case]
-            request += 1
+            connection.request, connection.case = request, case
+            connection.carried += 1
             connection.sent_ns = now()
             try:
-                written = write(descriptor, asked)
+                written = write(connection.descriptor, asked)
             except OSError:
                 written = 0
             if written != len(asked):
                 connection.leave_with_transport(asked[written:])
-                leaving = connection, b""
-                break
-        engine.note_handed_over(request - first)
+                leaving.append((connection, b""))
+        engine.note_handed_over(len(answered))
         return leaving

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -24,8 +25,9 @@ _PACK = struct.Struct("<5q4IH2B")
 assert _PACK.size == SAMPLE.itemsize
 _RECORD_BYTES = _PACK.size
 _pack_into = _PACK.pack_into
+pack_record = _PACK.pack
+"""Bytes of one record, from its fields in the order of `SAMPLE`."""
 _pack_kind = struct.Struct("<IH").pack
-_ANSWERED = Outcome.ANSWERED
 _BUFFER_BYTES = _BLOCK * _RECORD_BYTES
 
 
@@ -36,6 +38,9 @@ class Recorder:
         directory: takes the files.
         keep_bodies_bytes: of the file of answers; what differs when it is full is not told apart any more.
         keeps_answers: whether there is to be one; else answers are not looked at.
+
+    Attributes:
+        keeps_answers: as given.
     """
 
     def __init__(self, directory: Path, *, keep_bodies_bytes: int, keeps_answers: bool = True) -> None:
@@ -43,7 +48,7 @@ class Recorder:
         self._answers_file: BinaryIO = (directory / ANSWERS_FILE).open("wb", buffering=_ANSWERS_BUFFER_BYTES)
         self._buffer = bytearray(_BUFFER_BYTES)
         self._filled = 0
-        self._keeps_answers = keeps_answers
+        self.keeps_answers = keeps_answers
         self._count = 0
         # In two generations, so that what keeps coming stays known: all answers of a long run would take more than its records.
         self._indices: dict[bytes, int] = {}
@@ -75,29 +80,14 @@ class Recorder:
         if self._filled == _BUFFER_BYTES:
             self.flush()
 
-    def record_whole(
-        self, connection: Connection, at_ns: int, status: int, body_bytes: int, answer: int, warm_up: bool
-    ) -> None:
-        """Append the record of a request whose answer was read at once, on a connection that carried others before."""
-        _pack_into(
-            self._buffer,
-            self._filled,
-            connection.intended_ns,
-            connection.sent_ns,
-            at_ns,
-            at_ns,
-            NEVER,
-            body_bytes,
-            connection.case,
-            answer,
-            connection.number,
-            status,
-            _ANSWERED,
-            warm_up,
-        )
-        self._filled += _RECORD_BYTES
-        if self._filled == _BUFFER_BYTES:
+    def append(self, records: Sequence[bytes]) -> None:
+        """Append records that `pack_record` made, not more than fit the buffer."""
+        packed = b"".join(records)
+        if self._filled + len(packed) > _BUFFER_BYTES:
             self.flush()
+        end = self._filled + len(packed)
+        self._buffer[self._filled : end] = packed
+        self._filled = end
 
     def record_unsent(self, case: int, intended_ns: int, last_ns: int, outcome: Outcome, warm_up: bool) -> None:
         """Append the record of a request that never got onto a connection."""
@@ -113,7 +103,7 @@ class Recorder:
 
     def identify(self, case: int, status: int, body: bytes, content_type: str) -> int:
         """Return the index of an answer, `NO_ANSWER` where none are kept; it is new when its case, status or body is."""
-        if not self._keeps_answers:
+        if not self.keeps_answers:
             return NO_ANSWER
         last = self._last.get(case)
         if last is not None and last[1] == body and last[0] == status:

@@ -1,0 +1,193 @@
+"""Several users whose answers come together: all are read before any asks again, and one that is odd is alone in that."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import runpy
+import select
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+from unittest.mock import patch
+
+import pytest
+import uvloop
+
+from seatrial.load.pacer import closed_loop, handover
+from seatrial.load.pacer.connection import now_ns
+from seatrial.load.pacer.engine import TOLD
+from seatrial.load.pacer.recorder import Recorder
+from seatrial.load.plan import SAMPLES_FILE, Destination, Plan
+from seatrial.load.samples import Outcome, read_samples
+
+SCRIPTING = runpy.run_path(str(Path(__file__).with_name("scripting.py")))
+GOOD, REQUESTS, Step, Watched, close, make_response = (
+    SCRIPTING[name] for name in ("GOOD", "REQUESTS", "Step", "Watched", "close", "make_response")
+)
+pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="there is no epoll here")
+MakeLoop = Callable[[], asyncio.AbstractEventLoop]
+LOOPS = pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+USERS = 5
+ROUNDS = 8
+SHORT = (ROUNDS - 1) * USERS - 1
+"""Requests that follow the short way: not those after the first round, nor the second one of whose first answer the head is."""
+FINE = Step((GOOD,))
+ODD = {
+    "closed mid-answer": Step((GOOD[:-2],), closes=True),
+    "closed without a byte": Step((), closes=True),
+    "closes afterwards": Step((GOOD,), closes=True),
+    "an answer that nobody asked for": Step((GOOD + GOOD,)),
+    "a refusal": Step((make_response(b"503 Busy", "length", b"busy"),)),
+    "another head": Step((make_response(b"200 OK", "length", b"quite otherwise"),)),
+    "another body": Step((make_response(b"200 OK", "length", b"four"),)),
+    "no HTTP": Step((b"220 mail.example ESMTP\r\n",)),
+}
+
+
+class Rounds:
+    """A server that answers when all users have asked, one step each in the order of their asking; ends after the last round."""
+
+    def __init__(self, rounds: Sequence[Sequence[Any]]) -> None:
+        self._rounds = list(rounds)
+        self._asking: list[asyncio.Transport] = []
+        self.transports: list[asyncio.Transport | None] = []
+        self.end: Callable[[], None] = lambda: None
+
+    def ask(self, transport: asyncio.Transport) -> None:
+        self._asking.append(transport)
+        if len(self._asking) < USERS:
+            return
+        asking, self._asking = self._asking, []
+        if not self._rounds:
+            self.end()
+            return
+        for who, step in zip(asking, self._rounds.pop(0), strict=True):
+            who.write(b"".join(step.pieces))
+            if step.closes:
+                who.close()
+
+
+class Seat(asyncio.Protocol):
+    """One connection of it."""
+
+    def __init__(self, rounds: Rounds) -> None:
+        self._rounds = rounds
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._rounds.transports.append(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        assert data in REQUESTS
+        self._rounds.ask(self._transport)
+
+
+class Seen(NamedTuple):
+    """What a run says but for its times and for which connection was whose."""
+
+    records: Counter[tuple[int, ...]]
+    counts: dict[str, int]
+    short: int
+
+
+def run_rounds(rounds: Sequence[Sequence[Any]], make_loop: MakeLoop, directory: Path, *, is_short: bool) -> Seen:
+    directory.mkdir()
+    with asyncio.Runner(loop_factory=make_loop) as runner, patch.object(closed_loop, "EXISTS", is_short):
+        return runner.run(_run(rounds, directory))
+
+
+async def _run(rounds: Sequence[Sequence[Any]], directory: Path) -> Seen:
+    host = Rounds(rounds)
+    server = await asyncio.get_running_loop().create_server(lambda: Seat(host), "127.0.0.1", 0)
+    plan = Plan(
+        destination=Destination(host="127.0.0.1", port=server.sockets[0].getsockname()[1]),
+        requests=REQUESTS[:1],
+        cases=(0,),
+        mode="closed",
+        users=USERS,
+        duration_s=60.0,
+    )
+    recorder = Recorder(directory, keep_bodies_bytes=1 << 20)
+    engine = Watched(plan, recorder)
+    host.end = lambda: engine.stop(TOLD)
+    await engine.prepare()
+    await engine.run(now_ns())
+    recorder.close()
+    server.close()
+    await close(host.transports + [connection.transport for connection in engine.connections])
+    samples = read_samples(directory / SAMPLES_FILE)
+    fields = [samples[name].tolist() for name in ("size_bytes", "case", "answer", "status", "outcome", "phase")]
+    names = ("sent", "ended", "failed", "opened", "reasked", "scheduled", "in_flight")
+    return Seen(
+        records=Counter(zip(*fields, strict=True)),
+        counts={name: getattr(engine, name) for name in names},
+        short=engine.short,
+    )
+
+
+@LOOPS
+@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_answer_among_others_comes_out_the_same_both_ways(
+    make_loop: MakeLoop, odd: str, place: int, tmp_path: Path
+) -> None:
+    mixed = [FINE] * USERS
+    mixed[place] = ODD[odd]
+    rounds = [*[[FINE] * USERS] * 4, mixed, *[[FINE] * USERS] * 3]
+    short = run_rounds(rounds, make_loop, tmp_path / "short", is_short=True)
+    long = run_rounds(rounds, make_loop, tmp_path / "long", is_short=False)
+
+    assert (short.records, short.counts) == (long.records, long.counts)
+    assert long.short == 0
+    assert short.short >= 3 * USERS
+
+
+@LOOPS
+def test_answers_that_come_together_are_all_read_before_anybody_asks_again(make_loop: MakeLoop, tmp_path: Path) -> None:
+    def read(descriptor: int, length: int) -> bytes:
+        calls.append("read")
+        return read_socket(descriptor, length)
+
+    def write(descriptor: int, data: bytes) -> int:
+        calls.append("write")
+        return write_socket(descriptor, data)
+
+    calls: list[str] = []
+    read_socket, write_socket = os.read, os.write
+    with patch.object(handover.os, "read", read), patch.object(handover.os, "write", write):
+        seen = run_rounds([[FINE] * USERS] * ROUNDS, make_loop, tmp_path / "short", is_short=True)
+
+    assert seen.short == SHORT
+    turns = [(kind, len(list(calls))) for kind, calls in itertools.groupby(calls)]
+    # Those of the opening, and of the answers whose heads were not known yet, are written one by one.
+    assert turns[-12:] == [("read", USERS), ("write", USERS)] * 6
+
+
+@LOOPS
+@pytest.mark.parametrize("error", [BlockingIOError, BrokenPipeError])
+@pytest.mark.parametrize("place", [1, 3])
+def test_who_cannot_be_sent_to_leaves_and_the_others_go_on(
+    make_loop: MakeLoop, error: type[OSError], place: int, tmp_path: Path
+) -> None:
+    def write(descriptor: int, data: bytes) -> int:
+        nonlocal asked
+        if data in REQUESTS:
+            asked += 1
+            # After the fourth round's answers.
+            if asked == 4 * USERS + place:
+                raise error
+        return write_socket(descriptor, data)
+
+    asked = 0
+    write_socket = os.write
+    with patch.object(handover.os, "write", write):
+        seen = run_rounds([[FINE] * USERS] * ROUNDS, make_loop, tmp_path / "short", is_short=True)
+
+    outcomes = {record[4]: count for record, count in seen.records.items()}
+    assert outcomes == {Outcome.ANSWERED: ROUNDS * USERS, Outcome.CENSORED: USERS}
+    assert seen.counts["opened"] == USERS
+    # It goes through its transport for the four rounds that are left, and nobody else does.
+    assert seen.short == SHORT - 4
