@@ -3,7 +3,7 @@
     python scripts/measure_load.py                          everything, about an hour
     python scripts/measure_load.py --quick                  everything in short, about eight minutes: says whether it works
     python scripts/measure_load.py --only stall --only lag --patience 60
-    python scripts/measure_load.py --strict --known-miss throughput/FastHttpUser
+    python scripts/measure_load.py --strict --known-miss throughput/FastHttpUser-512
 
 Each line says what it must reach, what it reached (the median of several runs, in turn with what it is compared to) and
 whether that is enough. Nothing is left out: what was not measured says why. Each row waits until no trial and no other load

@@ -242,13 +242,12 @@ def test_the_known_misses_of_each_night_are_bounds_of_the_table() -> None:
     workflow = (SCRIPTS.parent / ".github" / "workflows" / "load-table.yml").read_text(encoding="utf-8")
     known = set(re.findall(r"--known-miss (\S+)", workflow))
 
-    assert known == {"throughput/FastHttpUser"}
     assert known <= {name_bound("throughput", reading) for reading in read_lack("not installed")}
 
 
 def test_each_night_has_what_its_rows_need_and_is_red_where_one_is_not_measured() -> None:
+    from load_table.clients import INSTALL
     from load_table.nginx import PACKAGES
-    from load_table.throughput import INSTALL
 
     workflow = (SCRIPTS.parent / ".github" / "workflows" / "load-table.yml").read_text(encoding="utf-8")
     (installed,) = re.findall(r"apt-get install (.+)", workflow)
@@ -289,11 +288,11 @@ def test_of_several_clients_each_has_the_machine_and_the_command_keeps_it_itself
     from load_table import throughput
     from load_table.row import Options
 
-    kept: dict[str, bool] = {}
+    kept: dict[tuple[str, int], bool] = {}
 
     def make_client(name: str) -> object:
-        def run(*_: object) -> throughput.Run:
-            kept[name] = is_kept(lock)
+        def run(loop: throughput.Loop) -> throughput.Run:
+            kept[name, loop.users] = is_kept(lock)
             return throughput.Run(1.0)
 
         return run
@@ -303,5 +302,5 @@ def test_of_several_clients_each_has_the_machine_and_the_command_keeps_it_itself
     monkeypatch.setattr(throughput, "explain_lack", lambda: "")
     list(throughput.measure_throughput(Options(quick=True, repeats=1)))
 
-    assert kept == {name: name != "seatrial" for name in throughput.CLIENTS}
+    assert kept == {(name, users): name != "seatrial" for name in throughput.CLIENTS for users in throughput.CROWDS}
     assert not is_kept(lock)

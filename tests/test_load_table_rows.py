@@ -134,42 +134,69 @@ STEPPED = Reason(code="clock-step", message="the clock was set", fix="")
 def test_that_the_client_was_busy_is_all_that_its_throughput_may_be_invalid_for(
     reasons: tuple[Reason, ...], was_busy: bool, flaw: str
 ) -> None:
-    from load_table.throughput import read_ours
+    from load_table.clients import read_ours
 
     assert read_ours(make_result(*reasons)) == (100.0, was_busy, flaw)
 
 
-def make_rounds(*ours: Any, wrk: float | None = 100.0) -> list[dict[str, Any]]:
-    from load_table.throughput import Run
+def make_rounds(*ours: Any, wrk: float | None = 100.0) -> dict[int, list[dict[str, Any]]]:
+    from load_table.clients import Run
+    from load_table.throughput import CROWDS
 
-    return [{"seatrial": run, **({} if wrk is None else {"wrk": Run(wrk * (1 + k))})} for k, run in enumerate(ours)]
+    rounds = [{"seatrial": run, **({} if wrk is None else {"wrk": Run(wrk * (1 + k))})} for k, run in enumerate(ours)]
+    return dict.fromkeys(CROWDS, rounds)
 
 
 def test_throughput_is_compared_over_the_rounds_in_which_the_client_could_measure() -> None:
-    from load_table.throughput import Run, compare
+    from load_table.clients import Run
+    from load_table.throughput import compare
 
     busy, robbed = Run(95.0, was_busy=True), Run(1000.0, flaw="client-saturated: stolen")
-    wrk, fast = compare(make_rounds(busy, robbed))
+    few, many, fast, remark = compare(make_rounds(busy, robbed), "on a network")
 
-    assert (wrk.met, fast.met) == (True, None)
-    assert wrk.reached.startswith("0.95 times: 95/s to 100/s (medians of 1, in turn; ")
+    assert (few.met, many.met, fast.met, remark.met) == (True, True, None, None)
+    assert many.reached.startswith("0.95 times: 95/s to 100/s (medians of 1, in turn, on a network; ")
     assert (
         "in 1 of 1 the client was busy all the time, which is what this row compares; "
         "1 of 2 could not measure and are left out (client-saturated: stolen)"
-    ) in wrk.reached
+    ) in many.reached
     assert fast.reached == "not installed: pip install 'seatrial[load]'"
-    assert [each.met for each in compare(make_rounds(Run(85.0, was_busy=True)))] == [False, None]
+    assert [each.met for each in compare(make_rounds(Run(85.0, was_busy=True)), "")] == [False, False, None, None]
+
+
+def test_each_crowd_is_compared_by_itself_and_of_the_smaller_one_fast_http_user_is_a_remark() -> None:
+    from load_table.clients import Run
+    from load_table.throughput import compare
+
+    rounds = {
+        users: [{"seatrial": Run(ours), "wrk": Run(100.0), "locust FastHttpUser": Run(10.0)}]
+        for users, ours in ((32, 120.0), (512, 150.0))
+    }
+    told = {reading.bound: reading for reading in compare(rounds, "")}
+
+    assert [(bound, reading.figures["ratio"]) for bound, reading in told.items()] == [
+        ("wrk-32", 1.2),
+        ("wrk-512", 1.5),
+        ("FastHttpUser-512", 15.0),
+        ("FastHttpUser-32", 12.0),
+    ]
+    assert [reading.met for reading in told.values()] == [True, True, True, None]
+    assert [bound for bound, reading in told.items() if reading.is_remark] == ["FastHttpUser-32"]
+    rounds[512] = [{**rounds[512][0], "seatrial": Run(149.0)}]
+    assert [reading.met for reading in compare(rounds, "")] == [True, True, False, None]
 
 
 def test_throughput_of_which_two_rounds_are_no_measurement_is_not_measured() -> None:
-    from load_table.throughput import Run, compare
+    from load_table.clients import Run
+    from load_table.throughput import compare
 
     robbed = Run(1000.0, flaw="client-saturated: stolen")
-    wrk, _ = compare(make_rounds(Run(95.0), robbed, robbed))
+    wrk, *_ = compare(make_rounds(Run(95.0), robbed, robbed), "")
 
     assert wrk.met is None
     assert wrk.reached == "not measured: 2 of 3 could not measure and are left out (client-saturated: stolen)"
-    assert next(each.reached for each in compare(make_rounds(robbed, wrk=None))) == "not installed: apt-get install wrk"
+    lacking = next(each.reached for each in compare(make_rounds(robbed, wrk=None), ""))
+    assert lacking == "not installed: apt-get install wrk"
 
 
 def make_loops(*rates: float, flaw: str = "") -> list[Any]:

@@ -22,7 +22,6 @@ from load_table.answers import ANSWER, MANIFEST, NUMBER
 from load_table.nginx import explain_lack, serve_nginx
 from load_table.row import Options, Reading
 from load_table.running import on_cpu
-from load_table.throughput import USERS
 from load_table.verdicts import are_enough, tell_flaws, tell_left_out
 from seatrial.endpoint import Endpoint
 from seatrial.load.arrivals import SECOND_NS
@@ -37,6 +36,7 @@ from seatrial.load.samples import Outcome, read_samples
 from seatrial.load.validity import find_flaws
 from seatrial.model import Case
 
+USERS = 32
 WHAT = f"what checking answers costs a closed loop against nginx, {USERS} users, one core each"
 MUST = (
     "< 5 % of its requests/s without, in the same run; of its CPU time a request where single pairs differ by over 20 %"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seatrial_fixtures.processes import choose_port
@@ -38,17 +37,23 @@ def explain_lack() -> str:
 
 
 @contextlib.contextmanager
-def serve_nginx(answer: str, *, cpu: int | None = None) -> Iterator[str]:
-    """Serve one answer to everything, while the block runs; yields the URL."""
+def serve_nginx(answer: str, *, cpu: int | None = None, within: Sequence[str] = ()) -> Iterator[str]:
+    """Serve one answer to everything, while the block runs; yields the URL.
+
+    Args:
+        answer: a body.
+        cpu: the only one that it may use.
+        within: the command that runs another one in the network where it is to listen.
+    """
     port = choose_port()
     pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
     with tempfile.TemporaryDirectory(prefix="seatrial-table-") as directory:
         file = Path(directory) / "nginx.conf"
         file.write_text(CONFIGURATION.format(directory=directory, port=port, body=answer))
-        argv = [*pinned, str(find_program("nginx")), "-p", directory, "-c", str(file)]
+        argv = [*within, *pinned, str(find_program("nginx")), "-p", directory, "-c", str(file)]
         with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as popen:
             try:
-                _wait_listening(port, popen)
+                _wait_listening(Path(directory) / "pid", popen)
                 yield f"http://127.0.0.1:{port}/"
             finally:
                 popen.kill()
@@ -59,10 +64,11 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
-def _wait_listening(port: int, popen: subprocess.Popen[bytes]) -> None:
+def _wait_listening(pid_file: Path, popen: subprocess.Popen[bytes]) -> None:
+    """Return when nginx wrote its file, which it does once it listens: nobody else may be able to connect to where it is."""
     deadline_s = time.monotonic() + 10
     while popen.poll() is None and time.monotonic() < deadline_s:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        if pid_file.exists():
             return
         time.sleep(0.05)
     sys.exit("nginx did not come up")

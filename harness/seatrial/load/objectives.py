@@ -50,6 +50,17 @@ class Objectives(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         float, Meta(description="longest timed window; it ends sooner when all is known well enough", gt=0, le=86_400)
     ] = 30.0
 
+    def __post_init__(self) -> None:
+        """Draw nothing, and find out all the same what could not be drawn. Raises ValueError."""
+        # Others are right by their pattern, and numpy is not to be read for them.
+        if self.arrivals.startswith("gamma:"):
+            from seatrial.load.schedules import parse_arrivals
+
+            try:
+                parse_arrivals(self.arrivals, 1.0, 1.0)
+            except UsageError as error:
+                raise ValueError(error.message) from error
+
     @property
     def bounds_ms(self) -> dict[float, float]:
         """What each quantile that was given is asked to be at most, by its share."""

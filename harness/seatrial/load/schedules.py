@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,6 +125,21 @@ def parse_arrivals(text: str, rate: float | None, duration_s: float) -> Arrivals
     raise UsageError(f"{text!r} is no law of arrival", fix=f"one of {FORMS}")
 
 
+def make_steps(stages: Sequence[tuple[float, float]], *, poisson: bool) -> Steps:
+    """Return the law of stages, `(rate, seconds)`.
+
+    Raises:
+        UsageError: a rate that is not within 0 and a million, seconds that are not above 0, more than 50 million requests.
+    """
+    for rate, length_s in stages:
+        _check_rate(rate, f"{rate:g}")
+        check_positive("the seconds of a stage", length_s)
+    expected = sum(rate * length_s for rate, length_s in stages)
+    if expected > MAX_REQUESTS:
+        raise UsageError(f"the stages are {expected:,.0f} requests, at most {MAX_REQUESTS:,} were expected")
+    return Steps(steps=tuple(stages), poisson=poisson)
+
+
 def find_highest_rate(duration_s: float) -> float:
     """Return the highest rate that `parse_arrivals` takes for so long."""
     rate = min(MAX_RATE, MAX_REQUESTS / duration_s)
@@ -154,9 +170,13 @@ def _read_number(what: str, text: str) -> float:
 
 def _read_rate(text: str) -> float:
     rate = _read_number("a rate", text)
-    if not 0 < rate <= MAX_RATE:
-        raise UsageError(f"a rate of {text} requests a second is not above 0 and at most {MAX_RATE:,.0f}")
+    _check_rate(rate, text)
     return rate
+
+
+def _check_rate(rate: float, told: str) -> None:
+    if not 0 < rate <= MAX_RATE:
+        raise UsageError(f"a rate of {told} requests a second is not above 0 and at most {MAX_RATE:,.0f}")
 
 
 def _read_step(text: str) -> tuple[float, float]:

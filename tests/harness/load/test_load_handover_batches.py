@@ -7,6 +7,7 @@ import itertools
 import os
 import runpy
 import select
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -91,6 +92,8 @@ class Seen(NamedTuple):
     records: Counter[tuple[int, ...]]
     counts: dict[str, int]
     short: int
+    in_flight_s: tuple[float, float]
+    """Summed over all requests, by the gauge and by the records."""
 
 
 def run_rounds(rounds: Sequence[Sequence[Any]], make_loop: MakeLoop, directory: Path, *, is_short: bool) -> Seen:
@@ -115,6 +118,7 @@ async def _run(rounds: Sequence[Sequence[Any]], directory: Path) -> Seen:
     host.end = lambda: engine.stop(TOLD)
     await engine.prepare()
     await engine.run(now_ns())
+    counted_ns = engine.in_flight_area_ns
     recorder.close()
     server.close()
     await close(host.transports + [connection.transport for connection in engine.connections])
@@ -125,6 +129,7 @@ async def _run(rounds: Sequence[Sequence[Any]], directory: Path) -> Seen:
         records=Counter(zip(*fields, strict=True)),
         counts={name: getattr(engine, name) for name in names},
         short=engine.short,
+        in_flight_s=(counted_ns / 1e9, (samples["last_ns"] - samples["sent_ns"]).sum() / 1e9),
     )
 
 
@@ -191,3 +196,23 @@ def test_who_cannot_be_sent_to_leaves_and_the_others_go_on(
     assert seen.counts["opened"] == USERS
     # It goes through its transport for the four rounds that are left, and nobody else does.
     assert seen.short == SHORT - 4
+
+
+@LOOPS
+@pytest.mark.parametrize("slow", ["read", "write"])
+def test_the_gauge_knows_how_long_nothing_was_in_flight_between_answers_and_the_next_requests(
+    make_loop: MakeLoop, slow: str, tmp_path: Path
+) -> None:
+    def take_long(*arguments: Any) -> Any:
+        until_s = time.perf_counter() + 0.002
+        while time.perf_counter() < until_s:
+            pass
+        return call(*arguments)
+
+    call = getattr(os, slow)
+    with patch.object(handover.os, slow, take_long):
+        seen = run_rounds([[FINE] * USERS] * 40, make_loop, tmp_path / "short", is_short=True)
+
+    counted_s, recorded_s = seen.in_flight_s
+    assert seen.short > 30 * USERS
+    assert counted_s == pytest.approx(recorded_s, rel=0.1)

@@ -1,90 +1,20 @@
-"""Reasons why a run is no measurement, and the signs of an overload: each has a run on which it stands, and one on which not."""
+"""Reasons why a run is no measurement: each has a run on which it stands, and one on which not."""
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from drawn_runs import CALM, MS, START_NS, change, draw_queue, make_run
 from seatrial.load.analysis import analyse
 from seatrial.load.driver import PacerRun
 from seatrial.load.machine import MachineUse
-from seatrial.load.plan import Destination, Done, Plan, Ready
 from seatrial.load.result import LoadResult
-from seatrial.load.samples import NEVER, SAMPLE, Outcome, Samples
-from seatrial.load.saturation import slows_down
+from seatrial.load.samples import Outcome, Samples
 
-START_NS = 5_000_000_000_000
-MS = 1_000_000
-
-
-def draw_queue(load: float, *, rate: int = 100, seconds: int = 20, stall_s: float = 0.0) -> Samples:
-    """Samples of one server with a queue, constant service, Poisson arrivals; it stalls once, in the midst."""
-    rng = np.random.default_rng(1)
-    intended = np.sort(rng.integers(0, seconds * 10**9, rate * seconds))
-    service = round(load * 1e9 / rate)
-    free, ends = 0, []
-    for each in intended:
-        begin = max(int(each), free)
-        if stall_s and seconds * 4 * 10**8 < begin < (seconds * 0.4 + stall_s) * 1e9:
-            begin = int((seconds * 0.4 + stall_s) * 1e9)
-        free = begin + service
-        ends.append(free)
-    samples = np.zeros(len(intended), SAMPLE)
-    samples["intended_ns"] = START_NS + intended
-    samples["sent_ns"] = samples["intended_ns"] + 10_000
-    samples["last_ns"] = START_NS + np.array(ends) + 20_000
-    samples["first_ns"] = samples["last_ns"]
-    samples["connect_ns"] = NEVER
-    samples["status"] = 200
-    return samples
-
-
-def make_run(samples: Samples, *, seconds: float = 20, done: dict[str, Any] | None = None, **plan: Any) -> PacerRun:
-    end_ns = START_NS + int(seconds * 1e9)
-    in_flight = np.minimum(samples["last_ns"], end_ns) - samples["sent_ns"]
-    area = int(np.maximum(in_flight[samples["sent_ns"] != NEVER], 0).sum())
-    told = Done(
-        start_ns=START_NS,
-        window_begin_ns=START_NS,
-        window_end_ns=end_ns,
-        end_ns=max(end_ns, int(samples["last_ns"].max())),
-        scheduled=len(samples),
-        sent=len(samples),
-        connections_opened=10,
-        in_flight_area_ns=area,
-        loop_lag_ns=(MS // 2,) * int(seconds * 10),
-        cpu_s=seconds,
-        spun_s=seconds * 0.8,
-        rss_bytes=50 << 20,
-        clock_step_ns=0,
-    )
-    asked = Plan(
-        destination=Destination(host="127.0.0.1", port=1),
-        requests=(b"GET / HTTP/1.1\r\n\r\n",),
-        cases=(0,),
-        mode="open",
-        duration_s=seconds,
-    )
-    return PacerRun(
-        plan=msgspec.structs.replace(asked, **plan),
-        ready=Ready(pid=1, connections=1, uvloop=""),
-        done=msgspec.structs.replace(told, **(done or {})),
-        samples=samples,
-        answers=(),
-    )
-
-
-def change(samples: Samples, field: str, share: float, value: Any) -> Samples:
-    changed = samples.copy()
-    changed[field][:: round(1 / share)] = value
-    return changed
-
-
-CALM = draw_queue(0.5)
 LATE = CALM.copy()
 LATE["sent_ns"][::50] += 30 * MS
 A_LITTLE_LATE = CALM.copy()
@@ -321,105 +251,3 @@ def test_a_good_run_has_figures_and_no_reasons(samples: Samples) -> None:
         result.response_time_s.p99
         == np.quantile(samples["last_ns"] - samples["intended_ns"], 0.99, method="inverted_cdf") / 1e9
     )
-
-
-def test_a_server_that_cannot_keep_up_is_saturated_and_its_figures_stand() -> None:
-    result = analyse(make_run(draw_queue(1.2)))
-
-    assert (result.valid, result.saturated) == (True, True)
-    assert [reason.code for reason in result.reasons] == ["saturated"]
-    assert result.response_time_s.p50 is not None
-
-
-def test_a_server_that_holds_every_connection_and_falls_behind_is_saturated() -> None:
-    waiting = draw_queue(1.2)
-    waiting["sent_ns"] = np.maximum(waiting["sent_ns"], waiting["last_ns"] - 300 * MS)
-
-    result = analyse(make_run(waiting, done={"exhausted": "connections"}, max_connections=25))
-
-    assert [reason.code for reason in result.reasons] == ["saturated"]
-    assert result.response_time_s.p50 is not None
-
-
-def test_what_tells_a_server_that_falls_behind_is_read_again_and_not_held() -> None:
-    """Of ten million requests even two columns would be 160 MB."""
-    waiting = np.tile(draw_queue(1.2), 500)
-    run = make_run(waiting, done={"exhausted": "connections"}, max_connections=25)
-    tracemalloc.start()
-    try:
-        slows_down(run)
-        peak_bytes = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-    assert peak_bytes < 16 * len(waiting)
-
-
-def test_a_server_that_takes_its_time_whoever_asks_is_not_said_to_fall_behind() -> None:
-    """Requests wait in the client, which has too few connections for them."""
-    waiting = draw_queue(1.2)
-    waiting["sent_ns"] = waiting["last_ns"] - 300 * MS
-
-    result = analyse(make_run(waiting, done={"exhausted": "connections"}, max_connections=25))
-
-    assert "connections-exhausted" in [reason.code for reason in result.reasons]
-    assert not result.valid
-
-
-def test_requests_that_never_got_a_connection_do_not_make_others_look_quicker() -> None:
-    waiting = draw_queue(1.2)
-    unsent = waiting["last_ns"] > START_NS + 15 * 10**9
-    waiting["outcome"][unsent], waiting["sent_ns"][unsent] = Outcome.CENSORED, NEVER
-
-    result = analyse(make_run(waiting, done={"exhausted": "connections"}, max_connections=1000))
-
-    assert [reason.code for reason in result.reasons] == ["saturated"]
-    assert result.censored == int(unsent.sum()) > len(waiting) / 5
-    assert result.response_time_s.p99 is None, "it lies among what was never answered"
-
-
-def test_failures_have_a_series_of_their_own() -> None:
-    """Quick failures do not make answers look quicker: the median of all is one of the slower answers."""
-    failing = CALM.copy()
-    failing["outcome"][::3] = Outcome.REFUSED
-    failing["status"][::3] = 500
-    failing["last_ns"][::3] = failing["sent_ns"][::3] + 1000
-    result = analyse(make_run(failing))
-    rest = np.delete(CALM, np.s_[::3])
-    took_ns = np.sort(rest["last_ns"] - rest["intended_ns"])
-
-    assert result.errors == len(CALM[::3])
-    assert result.statuses == {"200": len(rest), "500": len(CALM[::3])}
-    assert result.response_time_s.p50 == took_ns[len(CALM) // 2 - 1] / 1e9
-    assert result.failure_time_s.max is not None
-    assert result.failure_time_s.max < 0.001
-
-
-def test_requests_without_an_end_rank_above_all_answers() -> None:
-    pending = change(CALM, "outcome", 0.02, Outcome.CENSORED)
-    result = analyse(make_run(pending))
-
-    assert result.censored == len(CALM[::50])
-    assert result.response_time_s.p50 is not None
-    assert result.response_time_s.p99 is None
-
-
-def test_warm_up_is_in_no_figure() -> None:
-    samples = CALM.copy()
-    early = samples["intended_ns"] < START_NS + 5 * 10**9
-    samples["phase"][early] = 1
-    samples["last_ns"][early] += 10**9
-    done = {"window_begin_ns": START_NS + 5 * 10**9, "in_flight_area_ns": 0}
-    result = analyse(make_run(samples, warm_up_s=5.0, duration_s=15.0, done=done))
-
-    assert result.requests == int((~early).sum())
-    assert result.warm_up_s == 5.0
-    assert result.duration_s == 15.0
-
-
-def test_a_percentile_with_too_few_samples_is_null_and_the_run_stands() -> None:
-    result = analyse(make_run(CALM[:15]))
-
-    assert result.valid
-    assert result.response_time_s.p50 is not None
-    assert result.response_time_s.p95 is None

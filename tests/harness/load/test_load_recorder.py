@@ -13,7 +13,7 @@ from seatrial.load.measuring import measure_load
 from seatrial.load.pacer import recorder as recording
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import ANSWERS_FILE, SAMPLES_FILE, Destination, Plan
-from seatrial.load.samples import NO_ANSWER, read_samples
+from seatrial.load.samples import NO_ANSWER, Outcome, read_samples
 
 Serve = Callable[..., int]
 MANY = 100_000
@@ -107,11 +107,12 @@ def test_what_has_no_room_is_one_answer_of_its_case_and_status_without_a_body(tm
 def test_records_that_come_in_bundles_of_any_size_are_all_written_in_order(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, keep_bodies_bytes=0)
     number = 0
-    # Bundles that end within the buffer, at its end and past it.
-    for size in (0, 64, 1984, 1, 2048, 2047, 2, 37):
+    # Bundles that end within the buffer, at its end and past it, and a single record after each.
+    for size in (0, 64, 1982, 1, 2048, 2047, 2, 37):
         rows = range(number, number + size)
         recorder.append([recording.pack_record(row, *(0,) * 4, 0, 0, NO_ANSWER, 0, 200, 0, 0) for row in rows])
-        number += size
+        recorder.record_unsent(0, number + size, 0, Outcome.UNCONNECTED, warm_up=False)
+        number += size + 1
     recorder.close()
 
     assert read_samples(tmp_path / SAMPLES_FILE)["intended_ns"].tolist() == list(range(number))

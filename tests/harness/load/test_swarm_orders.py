@@ -239,7 +239,12 @@ def test_stages_take_the_place_of_rate_and_duration() -> None:
         (["--seatrial-rate", "5"], "", (), "--host"),
         (["--seatrial-rate", "5", "--seatrial-json", "/not/there/x"], "http://127.0.0.1:9/", (), "cannot be written"),
         (["--seatrial-rate", "5"], "http://192.0.2.1/", (), "is not this machine"),
+        (["--seatrial-rate", "5", "--seatrial-json", "-"], "http://127.0.0.1:9/", (), "Locust writes its own tables"),
         (["--seatrial-rate", "5"], "http://127.0.0.1:9/", ((5.0, 1.0),), "stages"),
+        ([], "http://127.0.0.1:9/", ((5.0, 1.0), (0.0, 1.0)), "a rate of 0 requests a second is not above 0"),
+        ([], "http://127.0.0.1:9/", ((2e6, 1.0),), "at most 1,000,000"),
+        ([], "http://127.0.0.1:9/", ((5.0, 2.0), (5.0, -1.0)), "the seconds of a stage is -1"),
+        ([], "http://127.0.0.1:9/", ((9e5, 30.0), (9e5, 30.0)), "54,000,000 requests, at most 50,000,000"),
     ],
 )
 def test_options_that_cannot_be_used_are_a_sentence(

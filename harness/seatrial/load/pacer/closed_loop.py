@@ -51,13 +51,20 @@ class ClosedLoop(Engine):
                 await self.drain(now_ns())
             self.censor()
 
-    def note_handed_over(self, count: int) -> None:
-        """Count requests that were answered and followed by the next one at once: the gauge saw no gap."""
-        if count:
-            self._failures_in_a_row = 0
+    def note_handed_over(self, count: int, began_ns: int, ended_ns: int) -> None:
+        """Count requests that were answered, all of them, and then followed by the next ones, from one moment to the other.
+
+        Meanwhile what the gauge has in flight went down and up again. It takes both for even, and knows nothing of what the
+        records say of each: one is in flight while it is read, and one while it is written.
+        """
+        if not count:
+            return
+        self._failures_in_a_row = 0
         self._count_asked += count
         self.sent += count
         self.ended += count
+        if self.window_begin_ns <= began_ns < self.window_end_ns:
+            self._area_ns -= (count - 1) * (ended_ns - began_ns) // 2
 
     def free(self, connection: Connection, at_ns: int) -> None:
         """Its user thinks, and asks again."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seatrial.load.pacer.closed_loop import ClosedLoop
 
 EXISTS: Final = hasattr(select, "epoll")
-_BATCH: Final = 64
+_BATCH: Final = 32
 # Timers and whatever else the loop has to do wait no longer than for this and a batch.
 _SLICE_NS: Final = 1_000_000
 _READ_BYTES: Final = 1 << 16
@@ -83,9 +83,12 @@ class Handover:
         All are read before any is sent to: what was read last was there for no longer than the reading took, and who is asked has
         several requests to answer in a turn of its own.
         """
+        began_ns = now_ns()
         answered: list[OneStepConnection] = []
         leaving = self._read(events, answered)
-        return self._ask_again(answered) + leaving
+        leaving += self._ask_again(answered)
+        self._engine.note_handed_over(len(answered), began_ns, now_ns())
+        return leaving
 
     def _read(self, events: Iterator[tuple[int, int]], answered: list[OneStepConnection]) -> list[Leaving]:
         """Record and add to `answered` until a connection is to leave; return it, with what was read of it.
@@ -163,5 +166,4 @@ class Handover:
             if written != len(asked):
                 connection.leave_with_transport(asked[written:])
                 leaving.append((connection, b""))
-        engine.note_handed_over(len(answered))
         return leaving

@@ -77,17 +77,16 @@ class Recorder:
         )
         connection.connect_ns = NEVER
         self._filled += _RECORD_BYTES
-        if self._filled == _BUFFER_BYTES:
-            self.flush()
+        self._flush_full()
 
     def append(self, records: Sequence[bytes]) -> None:
         """Append records that `pack_record` made, not more than fit the buffer."""
         packed = b"".join(records)
         if self._filled + len(packed) > _BUFFER_BYTES:
             self.flush()
-        end = self._filled + len(packed)
-        self._buffer[self._filled : end] = packed
-        self._filled = end
+        begin, self._filled = self._filled, self._filled + len(packed)
+        self._buffer[begin : self._filled] = packed
+        self._flush_full()
 
     def record_unsent(self, case: int, intended_ns: int, last_ns: int, outcome: Outcome, warm_up: bool) -> None:
         """Append the record of a request that never got onto a connection."""
@@ -98,8 +97,7 @@ class Recorder:
             *(0, case, NO_ANSWER, NO_CONNECTION, 0, outcome, warm_up),
         )
         self._filled += _RECORD_BYTES
-        if self._filled == _BUFFER_BYTES:
-            self.flush()
+        self._flush_full()
 
     def identify(self, case: int, status: int, body: bytes, content_type: str) -> int:
         """Return the index of an answer, `NO_ANSWER` where none are kept; it is new when its case, status or body is."""
@@ -148,6 +146,11 @@ class Recorder:
         self._count += 1
         self._answers_file.write(line)
         return index
+
+    def _flush_full(self) -> None:
+        """Leave room for one record at least: each is packed where the last one ended."""
+        if self._filled == _BUFFER_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Write what is in the buffers: answers before the samples that name them, for others read both meanwhile."""

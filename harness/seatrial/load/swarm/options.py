@@ -12,12 +12,12 @@ import msgspec
 from seatrial.endpoint import Endpoint
 from seatrial.errors import UsageError
 from seatrial.load.address import compose_request, resolve
-from seatrial.load.arrivals import Arrivals, Steps, add_up
+from seatrial.load.arrivals import Arrivals, add_up
 from seatrial.load.limits import check_certificates, check_kind, check_seconds, check_writable, read_body, read_warm_up
 from seatrial.load.measuring import allow_warm_up
 from seatrial.load.plan import Destination, Plan
 from seatrial.load.questions import Questions, pick_cases
-from seatrial.load.schedules import FORMS, make_schedule, parse_arrivals
+from seatrial.load.schedules import FORMS, make_schedule, make_steps, parse_arrivals
 from seatrial.load.stationarity import WarmUpLimits
 from seatrial.load.swarm.messages import Order, encode_golden, encode_law, read_certificates
 from seatrial.model import ModelDirectory
@@ -94,6 +94,11 @@ def read_order(options: argparse.Namespace, url: str, stages: Sequence[tuple[flo
         prefix=PREFIX,
     )
     check_certificates(options.seatrial_ca_file, url, prefix=PREFIX)
+    if options.seatrial_json == "-":
+        # As a file of that name it would be looked for in vain.
+        raise UsageError(
+            f"{PREFIX}json is -, and Locust writes its own tables there", fix=f"give a file: {PREFIX}json FILE"
+        )
     check_writable(options.seatrial_json)
     law = _read_law(options, duration_s, stages)
     plan = Plan(
@@ -174,7 +179,7 @@ def _read_law(options: argparse.Namespace, duration_s: float, stages: Sequence[t
             raise UsageError(
                 "the stages of the shape say the rates", fix="leave out --seatrial-rate and --seatrial-users"
             )
-        law: Arrivals = Steps(steps=tuple(stages), poisson=arrivals == "poisson")
+        law: Arrivals = make_steps(stages, poisson=arrivals == "poisson")
     elif not check_kind(rate or None, users or None, None if arrivals == "poisson" else arrivals, prefix=PREFIX):
         return None
     else:
