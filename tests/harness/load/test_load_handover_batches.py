@@ -22,7 +22,7 @@ from seatrial.load.pacer.connection import now_ns
 from seatrial.load.pacer.engine import TOLD
 from seatrial.load.pacer.recorder import Recorder
 from seatrial.load.plan import SAMPLES_FILE, Destination, Plan
-from seatrial.load.samples import Outcome, read_samples
+from seatrial.load.samples import NO_ANSWER, Outcome, read_samples
 
 SCRIPTING = runpy.run_path(str(Path(__file__).with_name("scripting.py")))
 GOOD, REQUESTS, Step, Watched, close, make_response = (
@@ -148,6 +148,21 @@ def test_an_odd_answer_among_others_comes_out_the_same_both_ways(
     assert (short.records, short.counts) == (long.records, long.counts)
     assert long.short == 0
     assert short.short >= 3 * USERS
+
+
+@LOOPS
+@pytest.mark.parametrize("size_bytes", [10, 3000])
+def test_answers_that_take_turns_are_told_apart_whatever_their_size(
+    make_loop: MakeLoop, size_bytes: int, tmp_path: Path
+) -> None:
+    one, two = (Step((make_response(b"200 OK", "length", byte * size_bytes),)) for byte in (b"1", b"2"))
+    rounds = [[one, two, one, one, two], [two, one, one, two, two]] * 4
+    short = run_rounds(rounds, make_loop, tmp_path / "short", is_short=True)
+    long = run_rounds(rounds, make_loop, tmp_path / "long", is_short=False)
+
+    assert short.records == long.records
+    assert short.short == SHORT
+    assert Counter(record[2] for record in short.records.elements()) == {0: 20, 1: 20, NO_ANSWER: USERS}
 
 
 @LOOPS

@@ -25,6 +25,8 @@ _BATCH: Final = 32
 # Timers and whatever else the loop has to do wait no longer than for this and a batch.
 _SLICE_NS: Final = 1_000_000
 _READ_BYTES: Final = 1 << 16
+# Of a response that is kept to tell the next one by: longer ones are compared by the recorder, which has their bodies anyway.
+_KEPT_BYTES: Final = 2048
 _ANSWERED: Final = Outcome.ANSWERED
 Leaving = tuple[OneStepConnection, bytes]
 """A connection, and what was read of it already."""
@@ -41,6 +43,8 @@ class Handover:
         self._engine = engine
         self._recorder = recorder
         self._connections: dict[int, OneStepConnection] = {}
+        # Of each case the latest response with its head, and which answer that was: most come again byte for byte.
+        self._responses: dict[int, tuple[bytes, int]] = {}
         self._epoll = select.epoll()
         self._loop = asyncio.get_running_loop()
         # The loop's own poller tells when this one has something.
@@ -97,7 +101,7 @@ class Handover:
         """
         engine, recorder, connections = self._engine, self._recorder, self._connections
         known, read, now, pack = engine.known_heads, os.read, now_ns, pack_record
-        identify = recorder.identify if recorder.keeps_answers else None
+        identify, responses = recorder.identify if recorder.keeps_answers else None, self._responses
         begin_ns, end_ns = engine.window_begin_ns, 0 if engine.stopped else engine.window_end_ns
         head, (status, body_bytes, content_type, outcome) = known.latest, known.latest_known
         head_bytes = len(head)
@@ -127,7 +131,13 @@ class Handover:
                 break
             case, intended_ns = connection.case, connection.intended_ns
             if identify is not None:
-                answer = identify(case, status, data[head_bytes:], content_type)
+                latest = responses.get(case)
+                if latest is not None and latest[0] == data:
+                    answer = latest[1]
+                else:
+                    answer = identify(case, status, data[head_bytes:], content_type)
+                    if len(data) <= _KEPT_BYTES:
+                        responses[case] = data, answer
             record = pack(
                 intended_ns,
                 connection.sent_ns,
