@@ -19,7 +19,7 @@ from seatrial.load.capacity import Capacity, Measured
 from seatrial.load.driver import UnconnectedError
 from seatrial.load.host_lock import HostLock
 from seatrial.load.live import Snapshot
-from seatrial.load.result import Judgement, Lag, LoadResult, Rate
+from seatrial.load.result import TOLD_TO_END, Judgement, Lag, LoadResult, Rate, Reason
 from seatrial.records import FloorLegRecord
 from seatrial.target import NetworkFloor, Usage
 from seatrial.trial import flooring, measuring, searching
@@ -41,8 +41,10 @@ class Told:
     @contextmanager
     def quiet(self) -> Iterator[None]:
         self.is_quiet = True
-        yield
-        self.is_quiet = False
+        try:
+            yield
+        finally:
+            self.is_quiet = False
 
     @contextmanager
     def open_floor(self) -> Iterator[NetworkFloor]:
@@ -111,7 +113,7 @@ def without_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     ("put_load", "module", "name", "gives", "profile", "quiet"),
     [
         (measure, measuring, "run_order", RUN, "smoke", ["other", "third"]),
-        (search, searching, "search_capacity", None, "smoke", ["other", "third"]),
+        (search, searching, "search_capacity", SimpleNamespace(ended="found"), "smoke", ["other", "third"]),
         (measure_floor, flooring, "_measure", (LEG, LEG), "smoke", ["other", "third"]),
         (measuring.calibrate_once, measuring, "calibrate", {}, "standard", list(NAMES)),
     ],
@@ -177,6 +179,25 @@ def test_a_calibration_that_breaks_keeps_no_load_back(tmp_path: Path, monkeypatc
     assert trial.said[-1] == "this machine's noise floor is not known: the specimen did not come up"
 
 
+def make_result(**changes: Any) -> LoadResult:
+    told: dict[str, Any] = {
+        "mode": "open",
+        "valid": True,
+        "saturated": False,
+        "requests": 9,
+        "errors": 0,
+        "wrong": 0,
+        "censored": 0,
+        "rate": Rate(requested=10.0, scheduled=10.0, achieved=10.0),
+        "response_time_s": NO_FIGURES,
+        "service_time_s": NO_FIGURES,
+        "failure_time_s": NO_FIGURES,
+        "dispatch_lag_s": Lag(p50=None, p99=None, max=None),
+        "duration_s": 1.0,
+    }
+    return LoadResult(**(told | changes))
+
+
 def test_the_first_run_that_is_made_warms_a_server_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not the one before, to which no connection was to be had."""
     trial: Any = TrialStub(tmp_path)
@@ -188,23 +209,7 @@ def test_the_first_run_that_is_made_warms_a_server_up(tmp_path: Path, monkeypatc
         warm_ups.append(order.warm_up_s)
         if len(warm_ups) == 1:
             raise UnconnectedError("nobody listens")
-        return LoadResult(
-            mode="open",
-            valid=True,
-            saturated=False,
-            requests=9,
-            errors=0,
-            wrong=0,
-            censored=0,
-            rate=Rate(requested=10.0, scheduled=10.0, achieved=10.0),
-            response_time_s=NO_FIGURES,
-            service_time_s=NO_FIGURES,
-            failure_time_s=NO_FIGURES,
-            dispatch_lag_s=Lag(p50=None, p99=None, max=None),
-            duration_s=1.0,
-            warm_up_s=6.0,
-            judgement=judgement,
-        )
+        return make_result(judgement=judgement, warm_up_s=6.0)
 
     def search_thrice(measure: Callable[[float], Measured], **_: object) -> Capacity:
         runs = [measure(rate) for rate in (10.0, 20.0, 40.0)]
@@ -247,6 +252,47 @@ def test_a_run_is_made_again_until_it_is_a_measurement_or_finds_a_wrong_answer(
     measure(trial)
 
     assert [record.result for record in trial.recorded] == list(results[:made])
+
+
+TOLD = SimpleNamespace(
+    **{**vars(LATE), "reasons": (Reason(code=TOLD_TO_END, message="the run ended before its time", fix=""),)}
+)
+
+
+def test_who_interrupts_a_run_is_not_answered_with_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it has a result, and that is no measurement."""
+    trial: Any = TrialStub(tmp_path)
+    left = iter((LATE, TOLD, RUN))
+    monkeypatch.setattr(measuring, "run_order", lambda *_: next(left))
+    with pytest.raises(KeyboardInterrupt, match="before its time"):
+        measure(trial)
+
+    assert [record.result for record in trial.recorded] == [LATE, TOLD]
+    assert (trial.list_quiet(), trial.is_free()) == ([], True)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_who_interrupts_a_search_is_not_answered_with_another_run_and_what_it_found_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    trial: Any = TrialStub(tmp_path)
+    (tmp_path / "samples").mkdir()
+    met = make_result(judgement=Judgement(status="met", message="kept"))
+    told = make_result(valid=False, reasons=TOLD.reasons, judgement=Judgement(status="undecided", message="invalid"))
+    made: list[LoadResult] = []
+
+    def run(*_: object) -> LoadResult:
+        made.append(told if len(made) == place else met)
+        return made[-1]
+
+    monkeypatch.setattr(searching, "run_order", run)
+    with pytest.raises(KeyboardInterrupt):
+        search(trial)
+
+    assert made == [met] * place + [told]
+    assert [record.capacity.ended for record in trial.recorded] == ["interrupted"] * bool(place)
+    assert [run.valid for record in trial.recorded for run in record.runs] == ([True] * place + [False]) * bool(place)
+    assert (trial.list_quiet(), trial.is_free()) == ([], True)
 
 
 def make_snapshot(elapsed_s: float) -> Snapshot:

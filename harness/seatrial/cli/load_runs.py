@@ -29,7 +29,7 @@ from seatrial.load.measuring import measure_load
 from seatrial.load.objectives import Objectives, parse_objectives
 from seatrial.load.plan import Plan
 from seatrial.load.probe import NoAnswerError, probe
-from seatrial.load.result import LoadResult
+from seatrial.load.result import LoadResult, pass_interrupt_on, says_interrupted
 from seatrial.load.schedules import Schedule, find_highest_rate, make_schedule, parse_arrivals
 from seatrial.load.stationarity import BRIEF_WARM_UP, WarmUpLimits
 from seatrial.load.stopping import make_stop_rule
@@ -96,7 +96,7 @@ def measure(order: LoadOrder, json_file: str) -> int:
     with _window(order) as directory:
         result = _run(order, plan, directory)
     _write(result, render_load(result, order.url), json_file)
-    if result.requests and not result.outcomes.get("answered") and not _is_interrupted(result):
+    if result.requests and not result.outcomes.get("answered") and not says_interrupted(result.reasons):
         sys.stderr.write(f"seatrial: not one of {result.requests:,} requests succeeded\n")
     return _choose_code(result)
 
@@ -155,8 +155,7 @@ class _SearchRuns:
                 )
             except (UnconnectedError, ExhaustedClientError) as error:
                 return self._tell(title, judge_unmade(error))
-        if _is_interrupted(result):
-            raise KeyboardInterrupt(next(each.message for each in result.reasons if each.code == "interrupted"))
+        pass_interrupt_on(result.reasons)
         self._warm_up.take_in(result)
         if result.warm_up:
             order.display.say(f"{title}: {describe_warm_up(result)}")
@@ -309,7 +308,7 @@ def _write(result: LoadResult | Capacity, text: str, json_file: str) -> None:
 
 
 def _choose_code(result: LoadResult) -> int:
-    if _is_interrupted(result):
+    if says_interrupted(result.reasons):
         return INTERRUPTED
     causes = [] if result.valid else [ExitCode.MEASUREMENT_INVALID]
     if not result.outcomes.get("answered"):
@@ -318,7 +317,3 @@ def _choose_code(result: LoadResult) -> int:
         missed = result.judgement.status == "missed"
         causes.append(ExitCode.CHECK_FAILED if missed else ExitCode.MEASUREMENT_INVALID)
     return int(choose_exit_code(causes))
-
-
-def _is_interrupted(result: LoadResult) -> bool:
-    return any(reason.code == "interrupted" for reason in result.reasons)

@@ -16,7 +16,7 @@ from seatrial.load.measuring import measure_load
 from seatrial.load.plan import Plan
 from seatrial.load.quantiles import summarize
 from seatrial.load.repeating import repeat_while_invalid
-from seatrial.load.result import LoadResult
+from seatrial.load.result import LoadResult, pass_interrupt_on
 from seatrial.load.samples import NEVER
 from seatrial.load.schedules import Schedule, make_schedule
 from seatrial.load.specimen import Specimen
@@ -71,8 +71,7 @@ def measure_specimen(name: str, schedule: Schedule, *, duration_s: float) -> tup
             drain_s=5.0,
         )
         result = measure_load(plan, schedule, directory=Path(directory), requested=RATE)
-        if any(reason.code == "interrupted" for reason in result.reasons):
-            raise KeyboardInterrupt
+        pass_interrupt_on(result.reasons)
         return _read_run(name, result, specimen), "; ".join(
             reason.message for reason in result.reasons
         ) or "answers are missing"

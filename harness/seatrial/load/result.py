@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 LOAD_SCHEMA: Final = "seatrial.load/1"
+TOLD_TO_END: Final = "interrupted"
+"""Code of the reason that a run gives which was told to end."""
 
 
 class Quantiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,3 +162,14 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ),
     ] = {}
     started_at: Annotated[str, Meta(description="UTC, ISO 8601")] = ""
+
+
+def says_interrupted(reasons: Iterable[Reason]) -> bool:
+    """Whether a run was told to end before its time, by Ctrl-C or a signal."""
+    return any(reason.code == TOLD_TO_END for reason in reasons)
+
+
+def pass_interrupt_on(reasons: Iterable[Reason]) -> None:
+    """Raise the KeyboardInterrupt that a run took for an order to end: it has a result, and whoever made it is to end too."""
+    if said := [reason.message for reason in reasons if reason.code == TOLD_TO_END]:
+        raise KeyboardInterrupt(said[0])

@@ -15,7 +15,7 @@ from seatrial.load.lateness import QUIETER, find_late_sends, measure_lateness
 from seatrial.load.littles_law import find_broken_law
 from seatrial.load.machine import MachineUse
 from seatrial.load.plan import TOLD
-from seatrial.load.result import Reason
+from seatrial.load.result import TOLD_TO_END, Reason
 from seatrial.load.samples import Outcome
 from seatrial.load.saturation import find_saturation, slows_down
 
@@ -50,7 +50,7 @@ def _list_flaws(run: PacerRun, machine: MachineUse, checked: Checked | None) -> 
     if done.stopped:
         when = " in the warm-up, and the timed window never began" if done.end_ns < done.window_begin_ns else ""
         yield Reason(
-            code="interrupted" if done.stopped == TOLD else "stopped",
+            code=TOLD_TO_END if done.stopped == TOLD else "stopped",
             message=f"the run ended before its time{when}: {done.stopped}",
             fix="let it run to its end",
         )

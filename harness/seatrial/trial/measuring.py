@@ -25,6 +25,7 @@ from seatrial.load.objectives import Objectives
 from seatrial.load.plan import ANSWERS_FILE, SCHEDULE_FILE, WARM_UP_FILE, Destination, Plan
 from seatrial.load.questions import Questions, pick_cases
 from seatrial.load.repeating import repeat_while_invalid
+from seatrial.load.result import pass_interrupt_on
 from seatrial.load.schedules import Schedule, make_schedule, parse_arrivals
 from seatrial.load.stationarity import BRIEF_WARM_UP
 from seatrial.load.stopping import make_stop_rule
@@ -91,6 +92,7 @@ def measure_target(
 
     Raises:
         SeatrialError: the machine did not come to rest, the endpoint may not be loaded, the pacer broke.
+        KeyboardInterrupt: the run was interrupted; it is recorded.
     """
     schedule = draw_schedule(order)
     calibrate_once(trial)
@@ -101,6 +103,7 @@ def measure_target(
         questions = make_questions(trial, deployment, order, number)
         record = _measure_once(trial, name, deployment, questions, schedule, order, number, idle)
         trial.record(record)
+        pass_interrupt_on(record.result.reasons)
         if not record.result.valid:
             trial.say(f"{name}: {order.name}: no measurement ({record.result.reasons[0].code})")
         return record

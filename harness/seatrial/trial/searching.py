@@ -19,7 +19,7 @@ from seatrial.load.driver import ExhaustedClientError, UnconnectedError
 from seatrial.load.objectives import Objectives
 from seatrial.load.quantiles import FEWEST
 from seatrial.load.questions import Questions
-from seatrial.load.result import LoadResult
+from seatrial.load.result import LoadResult, pass_interrupt_on
 from seatrial.load.schedules import find_highest_rate
 from seatrial.records import CapacityRecord, CapacityRunRecord
 from seatrial.target import Deployment
@@ -114,6 +114,7 @@ def search_target(
 
     Raises:
         SeatrialError: the machine did not come to rest, the endpoint may not be loaded, the pacer broke.
+        KeyboardInterrupt: the search was interrupted; what it had found is recorded, once it had made a run.
     """
     questions = make_questions(trial, deployment)
     calibrate_once(trial)
@@ -142,6 +143,8 @@ def search_target(
         cpu_limit=cpu_limit,
     )
     trial.record(record)
+    if capacity.ended == "interrupted":
+        raise KeyboardInterrupt(capacity.message)
     return record
 
 
@@ -206,6 +209,7 @@ class _Search:
         self._warm_up.take_in(result)
         throttled = compare_usage(before, read_usage(self._deployment))["throttled_periods"]
         self._keep(order, result, throttled, str(directory.relative_to(self._trial.directory.path)))
+        pass_interrupt_on(result.reasons)
         return Measured.read(result)
 
     def _keep(self, order: LoadOrder, result: LoadResult, throttled: float | None, samples: str) -> None:

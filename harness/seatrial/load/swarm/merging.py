@@ -13,7 +13,7 @@ import msgspec
 from seatrial.errors import ExitCode, choose_exit_code
 from seatrial.load.analysis import INTERVALS, NO_FIGURES, withholds_rate
 from seatrial.load.checking import MOST_EXAMPLES
-from seatrial.load.result import Interval, Lag, LoadResult, Rate, Reason
+from seatrial.load.result import TOLD_TO_END, Interval, Lag, LoadResult, Rate, Reason, says_interrupted
 from seatrial.load.slices import Slices
 from seatrial.load.swarm.messages import Order
 from seatrial.load.tally import Tally
@@ -109,7 +109,7 @@ def _find_intervals(parts: Sequence[Part]) -> dict[str, Interval]:
 
 def _find_apart(results: Sequence[LoadResult]) -> tuple[Reason, ...]:
     """Return the reason why windows of workers were not one; none where they were, or where workers were stopped."""
-    if any(reason.code in {"interrupted", "stopped"} for result in results for reason in result.reasons):
+    if any(reason.code in {TOLD_TO_END, "stopped"} for result in results for reason in result.reasons):
         return ()
     lengths_s = [result.warm_up_s for result in results]
     if not lengths_s or max(lengths_s) - min(lengths_s) <= APART_S:
@@ -141,7 +141,7 @@ def _unite_courses(parts: Sequence[Part]) -> tuple[bool | None, str]:
 
 def choose_code(result: LoadResult) -> int:
     """Return the exit code, as `seatrial load` gives it: 0 measured, 1 nothing succeeded, 7 invalid, 130 interrupted."""
-    if any(reason.code == "interrupted" for reason in result.reasons):
+    if says_interrupted(result.reasons):
         return INTERRUPTED
     causes = [] if result.valid else [ExitCode.MEASUREMENT_INVALID]
     if result.requests and not result.outcomes.get("answered"):
@@ -159,7 +159,7 @@ def _unite_reasons(parts: Sequence[Part], *, valid: bool, stopped: bool) -> list
         reason if len(parts) == 1 else msgspec.structs.replace(reason, message=f"{part.name}: {reason.message}")
         for part in parts
         for reason in part.result.reasons
-        if (valid or not part.result.saturated) and not (stopped and reason.code == "interrupted")
+        if (valid or not part.result.saturated) and not (stopped and reason.code == TOLD_TO_END)
     ]
 
 
