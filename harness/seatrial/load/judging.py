@@ -27,8 +27,9 @@ def judge(result: LoadResult, ranked_ns: Times | Series, objectives: Objectives,
     """Return whether each objective was kept.
 
     What was found decides, as it stands; `sure` says whether its interval leaves any doubt. Nothing is decided by an invalid
-    run, by too few requests, and nothing is met by a run under less load than the objectives ask for. Under a load that the
-    server did not keep up with, times grow with the length of the run, so no bound of them is met.
+    run, or by too few requests (unless a lower quantile is over the bound already), and nothing is met by a run under less load
+    than the objectives ask for. Under a load that the server did not keep up with, times grow with the length of the run, so no
+    bound of them is met.
 
     Args:
         result: of the run.
@@ -56,10 +57,9 @@ def judge(result: LoadResult, ranked_ns: Times | Series, objectives: Objectives,
 
 def _judge_quantile(ranked: Series, name: str, p: float, bound_ms: float, confidence: float) -> ObjectiveVerdict:
     quantile = find_quantile(ranked, p)
-    shown = f"p{p * 100:g} of all {ranked.count} requests"
     if quantile is None:
-        message = f"{shown} cannot be told, at least {FEWEST[p]} are needed"
-        return ObjectiveVerdict(name=name, bound=bound_ms, found=None, status="undecided", sure=False, message=message)
+        return _judge_untold(ranked, name, p, bound_ms, confidence)
+    shown = f"p{p * 100:g} of all {ranked.count} requests"
     failed = count_above(ranked, FOREVER_NS - 1)
     shown += f", {failed} failed," if failed else ""
     found_ms = quantile / 1e6 if quantile < FOREVER_NS else None
@@ -76,6 +76,23 @@ def _judge_quantile(ranked: Series, name: str, p: float, bound_ms: float, confid
         sure=sure,
         message=f"{shown} {what}, at most {bound_ms:g} ms was asked{doubt}",
     )
+
+
+def _judge_untold(ranked: Series, name: str, p: float, bound_ms: float, confidence: float) -> ObjectiveVerdict:
+    """Return the verdict where there are too few requests for a quantile: a lower one over its bound decides it all the same."""
+    message = f"p{p * 100:g} of all {ranked.count} requests cannot be told, at least {FEWEST[p]} are needed"
+    status: Status = "undecided"
+    sure = False
+    for lower in sorted((each for each in FEWEST if each < p), reverse=True):
+        quantile = find_quantile(ranked, lower)
+        if quantile is None or quantile / 1e6 <= bound_ms:
+            continue
+        what = "lies among the failures" if quantile >= FOREVER_NS else f"is {quantile / 1e6:.4g} ms"
+        interval = find_interval(ranked, lower, confidence)
+        status, sure = "missed", interval is not None and interval.low * 1e3 > bound_ms
+        message += f", but p{lower * 100:g} {what} already, at most {bound_ms:g} ms was asked"
+        break
+    return ObjectiveVerdict(name=name, bound=bound_ms, found=None, status=status, sure=sure, message=message)
 
 
 def _judge_errors(ranked: Series, bound: float, confidence: float) -> ObjectiveVerdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import math
 import zlib
@@ -95,6 +96,8 @@ def measure_target(
         KeyboardInterrupt: the run was interrupted; it is recorded.
     """
     schedule = draw_schedule(order)
+    if schedule is not None and order.objectives is not None and order.objectives.rate is not None:
+        order = keep_up_with(order, schedule)
     calibrate_once(trial)
     attempts = itertools.count(1)
 
@@ -217,6 +220,12 @@ def draw_schedule(order: LoadOrder) -> Schedule | None:
         return None
     law = parse_arrivals(order.arrivals, order.rate, order.duration_s)
     return make_schedule(law, duration_s=order.duration_s, seed=order.seed)
+
+
+def keep_up_with(order: LoadOrder, schedule: Schedule) -> LoadOrder:
+    """Return an order whose objectives ask for the rate that was drawn, more or less than what was given."""
+    assert order.objectives is not None
+    return dataclasses.replace(order, objectives=msgspec.structs.replace(order.objectives, rate=schedule.rate))
 
 
 def run_order(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from seatrial.client import AskTimeoutError, Client
 from seatrial.load.between_runs import Asked, Recovery, SearchWarmUp, judge_unmade
@@ -29,6 +26,7 @@ from seatrial.trial.measuring import (
     calibrate_once,
     compare_usage,
     draw_schedule,
+    keep_up_with,
     make_directory,
     make_questions,
     read_usage,
@@ -193,11 +191,9 @@ class _Search:
         return measured
 
     def _run(self, order: LoadOrder) -> Measured:
-        assert order.objectives is not None
         schedule = draw_schedule(order)
         assert schedule is not None
-        # What was drawn is what is to be kept up with: of few requests it is more or less than what was asked for.
-        order = dataclasses.replace(order, objectives=msgspec.structs.replace(order.objectives, rate=schedule.rate))
+        order = keep_up_with(order, schedule)
         directory = make_directory(self._trial.directory.path / "samples", f"{self._name}-{order.name}")
         before = read_usage(self._deployment)
         try:

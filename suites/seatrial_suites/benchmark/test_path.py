@@ -30,7 +30,7 @@ def test_network_path(request: pytest.FixtureRequest, seatrial_floor: Floor, sea
     assert rate is not None
     record = seatrial_floor(rate)
     seatrial_facts.update(
-        rate_per_s=rate,
+        rate_per_s=record.rate,
         path=record.path.way,
         path_p50_s=record.path.p50_s,
         floor=record.floor.way,

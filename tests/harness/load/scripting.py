@@ -155,9 +155,9 @@ class Watched(ClosedLoop):
         self.connections.append(await super().open())
         return self.connections[-1]
 
-    def note_handed_over(self, count: int, began_ns: int, ended_ns: int) -> None:
+    def note_handed_over(self, count: int, idle_ns: int) -> None:
         self.short += count
-        super().note_handed_over(count, began_ns, ended_ns)
+        super().note_handed_over(count, idle_ns)
 
 
 @dataclass(frozen=True)

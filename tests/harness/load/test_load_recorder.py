@@ -116,3 +116,19 @@ def test_records_that_come_in_bundles_of_any_size_are_all_written_in_order(tmp_p
     recorder.close()
 
     assert read_samples(tmp_path / SAMPLES_FILE)["intended_ns"].tolist() == list(range(number))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("file", [SAMPLES_FILE, ANSWERS_FILE])
+def test_a_disk_that_is_full_is_said_and_not_written_past(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).symlink_to("/dev/full")
+    recorder = Recorder(tmp_path, keep_bodies_bytes=1 << 20)
+    rows = [recording.pack_record(*(0,) * 5, 0, 0, NO_ANSWER, 0, 200, 0, 0)] * 2048
+    recorder.identify(0, 200, b"fine", "text/plain")
+    with pytest.raises(OSError, match="No space left"):
+        recorder.append(rows)
+
+    # What ends later has nowhere to go, and the run must not end as if it had.
+    recorder.append(rows)
+    with pytest.raises(OSError, match="No space left"):
+        recorder.close()

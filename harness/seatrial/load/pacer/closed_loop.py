@@ -51,11 +51,13 @@ class ClosedLoop(Engine):
                 await self.drain(now_ns())
             self.censor()
 
-    def note_handed_over(self, count: int, began_ns: int, ended_ns: int) -> None:
-        """Count requests that were answered, all of them, and then followed by the next ones, from one moment to the other.
+    def note_handed_over(self, count: int, idle_ns: int) -> None:
+        """Count requests that were answered, all of them, and then followed by the next ones.
 
-        Meanwhile what the gauge has in flight went down and up again. It takes both for even, and knows nothing of what the
-        records say of each: one is in flight while it is read, and one while it is written.
+        Args:
+            count: of those that ended, and of those that began.
+            idle_ns: how long none was in flight between the one and the other, summed; by readings of the clock for the gauge
+                alone, which knows nothing of what the records say.
         """
         if not count:
             return
@@ -63,8 +65,8 @@ class ClosedLoop(Engine):
         self._count_asked += count
         self.sent += count
         self.ended += count
-        if self.window_begin_ns <= began_ns < self.window_end_ns:
-            self._area_ns -= (count - 1) * (ended_ns - began_ns) // 2
+        if self.window_begin_ns <= now_ns() < self.window_end_ns:
+            self._area_ns -= idle_ns
 
     def free(self, connection: Connection, at_ns: int) -> None:
         """Its user thinks, and asks again."""

@@ -87,15 +87,17 @@ class Handover:
         All are read before any is sent to: what was read last was there for no longer than the reading took, and who is asked has
         several requests to answer in a turn of its own.
         """
-        began_ns = now_ns()
         answered: list[OneStepConnection] = []
-        leaving = self._read(events, answered)
-        leaving += self._ask_again(answered)
-        self._engine.note_handed_over(len(answered), began_ns, now_ns())
-        return leaving
+        leaving, read_ns = self._read(events, answered)
+        stuck, asked_ns = self._ask_again(answered)
+        self._engine.note_handed_over(len(answered), asked_ns - read_ns)
+        return leaving + stuck
 
-    def _read(self, events: Iterator[tuple[int, int]], answered: list[OneStepConnection]) -> list[Leaving]:
+    def _read(self, events: Iterator[tuple[int, int]], answered: list[OneStepConnection]) -> tuple[list[Leaving], int]:
         """Record and add to `answered` until a connection is to leave; return it, with what was read of it.
+
+        And, summed, the times at which the gauge has those that were answered end. They are read apart from those of the
+        records, before anything is done with an answer: to know one that never came before takes longer than to read it.
 
         One function, and names that are bound once a batch: beside the kernel, a request costs the interpreter's own steps.
         """
@@ -107,7 +109,7 @@ class Handover:
         head_bytes = len(head)
         leaving: list[Leaving] = []
         records: list[bytes] = []
-        answer = NO_ANSWER
+        answer, gauge_ns = NO_ANSWER, 0
         for descriptor, _ in events:
             connection = connections[descriptor]
             try:
@@ -129,6 +131,7 @@ class Handover:
             if len(data) - head_bytes != body_bytes or outcome is not _ANSWERED:
                 leaving.append((connection, data))
                 break
+            gauge_ns += now()
             case, intended_ns = connection.case, connection.intended_ns
             if identify is not None:
                 latest = responses.get(case)
@@ -156,18 +159,20 @@ class Handover:
             connection.intended_ns = at_ns
             answered.append(connection)
         recorder.append(records)
-        return leaving
+        return leaving, gauge_ns
 
-    def _ask_again(self, answered: list[OneStepConnection]) -> list[Leaving]:
-        """Send on each connection; return those whose socket did not take all of it."""
+    def _ask_again(self, answered: list[OneStepConnection]) -> tuple[list[Leaving], int]:
+        """Send on each connection; return those whose socket did not take all of it, and the sum of the gauge's times."""
         engine, write, now = self._engine, os.write, now_ns
         first, requests = engine.scheduled, engine.requests
         cases = engine.cases.pass_on([connection.case for connection in answered], first)
         leaving: list[Leaving] = []
+        gauge_ns = 0
         for request, (connection, case) in enumerate(zip(answered, cases, strict=True), first):
             asked = requests[case]
             connection.request, connection.case = request, case
             connection.carried += 1
+            gauge_ns += now()
             connection.sent_ns = now()
             try:
                 written = write(connection.descriptor, asked)
@@ -176,4 +181,4 @@ class Handover:
             if written != len(asked):
                 connection.leave_with_transport(asked[written:])
                 leaving.append((connection, b""))
-        return leaving
+        return leaving, gauge_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -48,6 +49,7 @@ class Recorder:
         self._answers_file: BinaryIO = (directory / ANSWERS_FILE).open("wb", buffering=_ANSWERS_BUFFER_BYTES)
         self._buffer = bytearray(_BUFFER_BYTES)
         self._filled = 0
+        self._broken: OSError | None = None
         self.keeps_answers = keeps_answers
         self._count = 0
         # In two generations, so that what keeps coming stays known: all answers of a long run would take more than its records.
@@ -153,13 +155,26 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is in the buffers: answers before the samples that name them, for others read both meanwhile."""
-        self._answers_file.flush()
-        self._file.write(memoryview(self._buffer)[: self._filled])
+        """Write what is in the buffers: answers before the samples that name them, for others read both meanwhile.
+
+        Raises:
+            OSError: it cannot be written, as where the disk is full. Nothing is from then on: `close` says so again.
+        """
+        left = memoryview(self._buffer)[: self._filled]
         self._filled = 0
+        if self._broken is not None:
+            return
+        try:
+            self._answers_file.flush()
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._broken = error
+            raise
 
     def close(self) -> None:
-        """Write everything, answers included."""
-        self.flush()
-        self._file.close()
-        self._answers_file.close()
+        """Write everything, answers included. Raises OSError when anything could not be written."""
+        with closing(self._file), closing(self._answers_file):
+            self.flush()
+        if self._broken is not None:
+            raise self._broken
