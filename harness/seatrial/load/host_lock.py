@@ -2,6 +2,10 @@
 
 Two files hold it, locked as flock(2) does, so that a process that dies lets go. Who disturbs (deploys, asks) shares the second;
 who measures holds both alone. The first is a turnstile: whoever waits to measure holds it, so that newcomers do not pass.
+
+The files are `.seatrial-turnstile.lock` and `.seatrial-window.lock` in the temporary directory: /tmp unless TMPDIR (or TEMP, TMP)
+names another. Processes that have different ones, such as containers with a /tmp of their own and users of macOS, know nothing of
+one another and measure at once. It is no one place for all, so that who must not wait for others can have a lock of their own.
 """
 
 from __future__ import annotations
@@ -28,10 +32,10 @@ _OPEN: Final = os.O_RDWR | os.O_CLOEXEC
 
 
 class HostLock:
-    """The machine's, for every user of it.
+    """The machine's, for every user of it whose temporary directory is the same.
 
     Args:
-        directory: where the files lie; the machine's temporary directory when None.
+        directory: where the files lie; this process's temporary directory when None.
         patience_s: how long either side waits.
     """
 
