@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,7 +20,7 @@ from seatrial.load.host_lock import HostLock
 from seatrial.load.live import Snapshot
 from seatrial.load.result import TOLD_TO_END, Judgement, Lag, LoadResult, Rate, Reason
 from seatrial.records import FloorLegRecord
-from seatrial.target import NetworkFloor, Usage
+from seatrial.target import Deployment, NetworkFloor, Usage
 from seatrial.trial import flooring, measuring, searching
 from seatrial.trial.fleet import Fleet
 
@@ -64,10 +63,7 @@ class TrialStub:
         self.deployments = {name: Told() for name in NAMES}
         self.lock = HostLock(path)
         self.fleet = Fleet({}, None, record=lambda _: None, began_s=0.0, progress=lambda _: None, lock=self.lock)  # type: ignore[arg-type]
-        for name, deployment in self.deployments.items():
-            up: Future[Any] = Future()
-            up.set_result(deployment)
-            self.fleet._futures[name] = up
+        self.fleet._up.update(cast("dict[str, Deployment]", self.deployments))
         self.settings = SimpleNamespace(general=SimpleNamespace(profile=profile, calibrate=calibrate))
         self.directory = SimpleNamespace(
             path=path, write=lambda name, content: path.joinpath(name).write_bytes(content)

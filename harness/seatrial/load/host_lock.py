@@ -2,6 +2,10 @@
 
 Two files hold it, locked as flock(2) does, so that a process that dies lets go. Who disturbs (deploys, asks) shares the second;
 who measures holds both alone. The first is a turnstile: whoever waits to measure holds it, so that newcomers do not pass.
+
+The files are `.seatrial-turnstile.lock` and `.seatrial-window.lock` in the temporary directory: /tmp unless TMPDIR (or TEMP, TMP)
+names another. Processes that have different ones, such as containers with a /tmp of their own and users of macOS, know nothing of
+one another and measure at once. It is no one place for all, so that who must not wait for others can have a lock of their own.
 """
 
 from __future__ import annotations
@@ -28,10 +32,10 @@ _OPEN: Final = os.O_RDWR | os.O_CLOEXEC
 
 
 class HostLock:
-    """The machine's, for every user of it.
+    """The machine's, for every user of it whose temporary directory is the same.
 
     Args:
-        directory: where the files lie; the machine's temporary directory when None.
+        directory: where the files lie; this process's temporary directory when None.
         patience_s: how long either side waits.
     """
 
@@ -44,25 +48,20 @@ class HostLock:
         self._held: contextlib.ExitStack | None = None
 
     @contextlib.contextmanager
-    def disturb(self, say: Callable[[str], None] = lambda _line: None) -> Iterator[None]:
+    def disturb(
+        self, say: Callable[[str], None] = lambda _line: None, hurry: threading.Event | None = None
+    ) -> Iterator[None]:
         """Wait while something is measured, and keep others from measuring during the block.
 
         Blocks of one process may overlap: while one is under way, others begin at once, for it may be waiting for them.
+        Once `hurry` is set nobody waits: the block begins although something is measured.
 
         Raises:
             HarnessError: something is measured for longer than `patience_s`.
         """
-        with self._joining:
-            with self._guard:
-                joined = self._sharers > 0
-                self._sharers += joined
-            if not joined:
-                held = contextlib.ExitStack()
-                with self._open("turnstile") as turnstile:
-                    self._lock(turnstile, fcntl.LOCK_SH, say)
-                    self._lock(held.enter_context(self._open("window")), fcntl.LOCK_SH, say)
-                with self._guard:
-                    self._held, self._sharers = held, self._sharers + 1
+        if not self._share(say, hurry):
+            yield
+            return
         try:
             yield
         finally:
@@ -87,7 +86,32 @@ class HostLock:
             self._lock(window, fcntl.LOCK_EX, say_once)
             yield
 
-    def _lock(self, file: int, how: int, say: Callable[[str], None]) -> None:
+    def _share(self, say: Callable[[str], None], hurry: threading.Event | None) -> bool:
+        """Become one of those who disturb; returns False when there is no time to wait for it."""
+        # Whoever joins may itself be waiting for the files, without a hurry.
+        while not self._joining.acquire(timeout=-1 if hurry is None else _POLL_S):
+            if hurry is not None and hurry.is_set():
+                return False
+        try:
+            with self._guard:
+                joined = self._sharers > 0
+                self._sharers += joined
+            if joined:
+                return True
+            with contextlib.ExitStack() as stack:
+                with self._open("turnstile") as turnstile:
+                    if not self._lock(turnstile, fcntl.LOCK_SH, say, hurry):
+                        return False
+                    if not self._lock(stack.enter_context(self._open("window")), fcntl.LOCK_SH, say, hurry):
+                        return False
+                with self._guard:
+                    self._held, self._sharers = stack.pop_all(), self._sharers + 1
+            return True
+        finally:
+            self._joining.release()
+
+    def _lock(self, file: int, how: int, say: Callable[[str], None], hurry: threading.Event | None = None) -> bool:
+        """Lock a file; returns False when there is no time to wait for it."""
         began_s, said = time.monotonic(), False
         while True:
             try:
@@ -97,7 +121,9 @@ class HostLock:
                     _refuse_within_a_test()
                 waited_s = time.monotonic() - began_s
             else:
-                return
+                return True
+            if hurry is not None and hurry.is_set():
+                return False
             if waited_s > self._patience_s:
                 raise HarnessError(
                     f"another trial or load run has this machine for {waited_s:.0f} s already",

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -69,6 +69,7 @@ class Fleet:
         self._host = lock or HostLock()
         self._futures: dict[str, Future[Deployment]] = {}
         self._coming: dict[str, Deployment] = {}
+        self._up: dict[str, Deployment] = {}
         self._going_down: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -125,11 +126,7 @@ class Fleet:
             HarnessError: one of them would not be quiet, which is no failure of the one that is measured.
         """
         with self._lock:
-            others = [
-                (other, future.result())
-                for other, future in self._futures.items()
-                if other != name and other not in self._going_down and future.done() and _came_up(future)
-            ]
+            others = [(other, deployment) for other, deployment in self._up.items() if other != name]
         with ExitStack() as stack:
             for other, deployment in others:
                 try:
@@ -171,8 +168,13 @@ class Fleet:
             self._record(PhaseRecord(target=target, name=name, start_s=start_s, end_s=end_s))
 
     def _bring_up(self, name: str) -> Deployment:
-        with self._host.disturb(lambda line: self._progress(f"{name}: {line}")):
-            return self._deploy(name)
+        with self._host.disturb(lambda line: self._progress(f"{name}: {line}"), self._closing):
+            self._stop_if_closing()
+            deployment = self._deploy(name)
+            # Before the machine is let go: a window may begin at once, and by then it must be known what to hush.
+            with self._lock:
+                self._up[name] = deployment
+            return deployment
 
     def _deploy(self, name: str) -> Deployment:
         berth = self._berths[name]
@@ -222,8 +224,16 @@ class Fleet:
         future = self._futures[name]
         if not _came_up(future):
             return
-        # At the end of a trial it goes down at once, whoever measures.
-        with nullcontext() if self._closing.is_set() else self._host.disturb():
+        with ExitStack() as stack:
+            try:
+                # At the end of a trial it goes down at once, whoever measures.
+                stack.enter_context(self._host.disturb(hurry=self._closing))
+            except (HarnessError, OSError) as error:
+                # Nobody reads this thread's failure, and one that stays up would disturb for longer.
+                self._record(_describe_failure(name, "it is taken down although something may be measured", error))
+            # Until now it was up, and to be hushed like others; from now on it may not be there any more.
+            with self._lock:
+                self._up.pop(name, None)
             self._describe_and_undeploy(name, future.result())
 
     def _describe_and_undeploy(self, name: str, deployment: Deployment) -> None:

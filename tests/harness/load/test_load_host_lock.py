@@ -149,6 +149,62 @@ def test_blocks_of_one_process_join_even_while_another_waits(tmp_path: Path) -> 
             other.communicate()
 
 
+def test_who_is_in_a_hurry_disturbs_what_is_measured(tmp_path: Path, measuring: subprocess.Popen[str]) -> None:
+    hurry = threading.Event()
+    entered: list[bool] = []
+
+    def wait() -> None:
+        with HostLock(tmp_path, patience_s=30.0).disturb(lambda _line: waits.set(), hurry):
+            entered.append(hurry.is_set())
+
+    waits = threading.Event()
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert waits.wait(20.0)
+    hurry.set()
+    thread.join(20.0)
+    assert entered == [True]
+    assert measuring.poll() is None
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_whoever_waits_without(
+    tmp_path: Path, measuring: subprocess.Popen[str]
+) -> None:
+    """Of one process, where only one asks for the files."""
+    lock, waits, hurry = HostLock(tmp_path, patience_s=30.0), threading.Event(), threading.Event()
+    hurry.set()
+
+    def wait() -> None:
+        with lock.disturb(lambda _line: waits.set()):
+            pass
+
+    def pass_by() -> None:
+        with lock.disturb(hurry=hurry):
+            pass
+
+    patient, hasty = threading.Thread(target=wait), threading.Thread(target=pass_by)
+    patient.start()
+    assert waits.wait(20.0)
+    hasty.start()
+    hasty.join(10.0)
+    assert not hasty.is_alive()
+    assert patient.is_alive()
+    measuring.kill()
+    patient.join(20.0)
+    assert not patient.is_alive()
+
+
+def test_who_is_in_a_hurry_keeps_others_from_measuring_where_nobody_does(lock: HostLock, tmp_path: Path) -> None:
+    hurry = threading.Event()
+    hurry.set()
+    with (
+        HostLock(tmp_path).disturb(hurry=hurry),
+        pytest.raises(HarnessError, match="has this machine for"),
+        lock.measure(),
+    ):
+        pass
+
+
 MEASURER = """
 import sys, pathlib
 from seatrial.errors import SeatrialError
