@@ -18,6 +18,7 @@ from seatrial.load.capacity import Capacity, Measured
 from seatrial.load.driver import UnconnectedError
 from seatrial.load.host_lock import HostLock
 from seatrial.load.live import Snapshot
+from seatrial.load.objectives import Objectives
 from seatrial.load.result import TOLD_TO_END, Judgement, Lag, LoadResult, Rate, Reason
 from seatrial.records import FloorLegRecord
 from seatrial.target import Deployment, NetworkFloor, Usage
@@ -289,6 +290,29 @@ def test_who_interrupts_a_search_is_not_answered_with_another_run_and_what_it_fo
     assert [record.capacity.ended for record in trial.recorded] == ["interrupted"] * bool(place)
     assert [run.valid for record in trial.recorded for run in record.runs] == ([True] * place + [False]) * bool(place)
     assert (trial.list_quiet(), trial.is_free()) == ([], True)
+
+
+def test_a_run_is_to_keep_up_with_what_was_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bursts of a short window have far less, or more, than their rate, which no server can do anything about."""
+    trial: Any = TrialStub(tmp_path)
+    asked: list[float | None] = []
+
+    def run(_questions: object, schedule: Any, order: measuring.LoadOrder, *_: object) -> object:
+        assert order.objectives is not None
+        asked.append(order.objectives.rate)
+        drawn.append(schedule.rate)
+        return RUN
+
+    drawn: list[float] = []
+    monkeypatch.setattr(measuring, "run_order", run)
+    for objectives in (Objectives(rate=150.0, p99_ms=50.0), Objectives(p99_ms=50.0)):
+        order = measuring.LoadOrder(
+            name="load", rate=150.0, arrivals="gamma:0.1", duration_s=30.0, objectives=objectives
+        )
+        measuring.measure_target(trial, "measured", trial.deployments["measured"], order)
+
+    assert drawn[0] == drawn[1] < 150.0 * 0.95
+    assert asked == [drawn[0], None]
 
 
 def make_snapshot(elapsed_s: float) -> Snapshot:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
 from seatrial.load.analysis import NO_FIGURES
 from seatrial.load.capacity import Measured, search_capacity
+from seatrial.load.quantiles import BATCHES, find_interval
 from seatrial.load.result import Judgement, Lag, LoadResult, Rate, Reason
 from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord, LoadRecord
 from seatrial.trial.flooring import compare_legs
+from seatrial.trial.measuring import LoadOrder, draw_schedule
 from seatrial_suites.benchmark.decisions import (
     Median,
     decide_answers,
@@ -18,6 +21,7 @@ from seatrial_suites.benchmark.decisions import (
     decide_repeated,
     require_new,
 )
+from seatrial_suites.benchmark.runs import LATENCY, NIGHTLY
 
 INVALID = Judgement(status="undecided", valid=False, message="late-sends")
 UNDECIDED = Judgement(status="undecided", message="too few requests")
@@ -161,3 +165,14 @@ def test_questions_that_came_again_tell_nothing_of_a_long_memory() -> None:
     require_new(500, 500)
     with pytest.raises(UnsupportedError, match="of 500 questions 499 differed"):
         require_new(499, 500)
+
+
+@pytest.mark.parametrize("order", [LATENCY, NIGHTLY], ids=["standard", "nightly"])
+def test_what_is_asked_of_every_target_is_enough_for_an_interval_of_its_median(order: LoadOrder) -> None:
+    """Without one targets are put in no order."""
+    schedule = draw_schedule(order)
+    assert schedule is not None
+    times = np.random.default_rng(1).permutation(np.arange(len(schedule.offsets_ns), dtype=np.int64))
+
+    assert find_interval(times, 0.5) is not None
+    assert find_interval(times[: BATCHES**2 - 1], 0.5) is None

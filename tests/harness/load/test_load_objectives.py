@@ -138,6 +138,32 @@ def test_a_quantile_with_too_few_requests_is_undecided() -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "bound_ms", "wanted", "words"),
+    [
+        (99, 9.0, ("missed", False), "but p95 is 19.59 ms already, at most 9 ms was asked"),
+        (3000, 9.0, ("missed", True), "but p99 is 19.9 ms already"),
+        (3000, 19.95, ("undecided", False), "cannot be told, at least 10000 are needed"),
+        (1, 9.0, ("undecided", False), "cannot be told"),
+    ],
+)
+def test_a_quantile_of_too_few_requests_is_missed_where_a_lower_one_is_over_its_bound(
+    count: int, bound_ms: float, wanted: tuple[str, bool], words: str
+) -> None:
+    judgement = judge(make_result(), draw(count), Objectives(p999_ms=bound_ms))
+    (verdict,) = judgement.verdicts
+
+    assert (verdict.status, verdict.sure, verdict.found) == (*wanted, None)
+    assert words in judgement.message
+
+
+def test_too_few_requests_of_which_too_many_failed_have_missed() -> None:
+    judgement = judge(make_result(), draw(3000, failed=60), Objectives(p999_ms=1000.0))
+
+    assert judgement.status == "missed"
+    assert "but p99 lies among the failures already" in judgement.message
+
+
+@pytest.mark.parametrize(
     ("failed", "bound", "wanted"),
     [
         (0, 0.01, ("met", True, 0.0)),

@@ -99,11 +99,12 @@ class Book:
         """Take what Locust's event `request` tells; milliseconds, bytes."""
         last_ns = time.monotonic_ns()
         self._count_area()
-        case = self._pending.pop(context["number"])[1]
         status = getattr(response, "status_code", 0) or 0
         sent_ns = last_ns - int(response_time * 1e6)
         self.exhausted = self.exhausted or find_exhausted(exception)
-        self._add(sent_ns, last_ns, response_length, case, status, name_outcome(status, exception))
+        outcome = name_outcome(status, exception)
+        case = self._pending.pop(context["number"])[1]
+        self._add(sent_ns, last_ns, response_length, case, status, outcome)
 
     def censor(self) -> None:
         """Record what is still pending."""
@@ -112,11 +113,10 @@ class Book:
         for sent_ns, case in self._pending.values():
             self._add(sent_ns, last_ns, 0, case, 0, Outcome.CENSORED)
 
-    def write(self) -> int:
-        """Write the records; returns how many there are."""
+    def write(self) -> None:
+        """Write the records."""
         with self._file:
             self._file.write(np.array(self._rows, SAMPLE).tobytes())
-        return len(self._rows)
 
     def feel_lag(self) -> None:
         """Measure how late a greenlet is that sleeps, until it is killed."""
@@ -249,14 +249,15 @@ def ask_all(plan: Plan, directory: Path, kind: str) -> Done:
     use.end()
     book.censor()
     runner.quit()
-    count = book.write()
+    book.write()
     return Done(
         start_ns=book.start_ns,
         window_begin_ns=book.start_ns + int(plan.warm_up_s * SECOND_NS),
         window_end_ns=book.end_ns,
         end_ns=time.monotonic_ns(),
-        scheduled=count,
-        sent=count,
+        # Not what was recorded: that is what it is held against.
+        scheduled=book.asked,
+        sent=book.asked,
         connections_opened=0,
         in_flight_area_ns=book.in_flight_area_ns,
         loop_lag_ns=tuple(book.loop_lag_ns),
