@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from seatrial.load.calibration import Calibration
 from seatrial.load.quantiles import FEWEST_FOR_INTERVAL
 from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate, Reason
 from seatrial.records import CpuLimitRecord, LoadRecord
@@ -150,25 +149,6 @@ def test_the_short_reports_have_the_figures(run, tmp_path):
     assert "p50 ms  p99 ms" in render_summary(run, tmp_path)
 
 
-def make_calibration(floor_s):
-    return Calibration(
-        valid=floor_s is not None,
-        noise_floor_p50_s=floor_s,
-        noise_floor_p99_s=floor_s,
-        longest_s=0.05,
-        network_p50_s=None,
-        network_p99_s=None,
-        dispatch_lag_p50_s=None,
-        dispatch_lag_p99_s=None,
-        specimens=(),
-        rate=200.0,
-        duration_s=1.0,
-        cpus=2,
-        steal_share=None,
-        made_at="2026-11-22T10:15:00Z",
-    )
-
-
 def make_ranked(trials, medians_s, floor_s, half_s=0.0001):
     targets = {}
     for name, median_s in medians_s.items():
@@ -179,7 +159,7 @@ def make_ranked(trials, medians_s, floor_s, half_s=0.0001):
         )
         load = make_record(result, target=name)
         targets[name] = msgspec.structs.replace(trials.make_target(name), loads=(make_record(INVALID), load))
-    calibration = None if floor_s is None else make_calibration(floor_s)
+    calibration = None if floor_s is None else trials.make_calibration(floor_s)
     return msgspec.structs.replace(trials.make_run(targets), calibration=calibration)
 
 
@@ -227,7 +207,7 @@ def test_without_a_noise_floor_no_order_is_given(trials, tmp_path):
 
     assert rank_targets(run).groups == ()
     assert "was not measured, as" in write_markdown(run, tmp_path).read_text()
-    busy = rank_targets(msgspec.structs.replace(run, calibration=make_calibration(None)))
+    busy = rank_targets(msgspec.structs.replace(run, calibration=trials.make_calibration(None)))
     assert (busy.groups, "could not be measured" in busy.note) == ((), True)
     assert rank_targets(make_ranked(trials, {"local": 0.002}, 0.1)) is None
 
