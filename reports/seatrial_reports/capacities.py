@@ -153,7 +153,7 @@ def _explain_doubt(record: CapacityRecord, rate: float | None, status: Kept, cal
     if len(found) < _MEASUREMENTS:
         return f"{rate:.4g}/s was {status} once only"
     if sum(found) < _MEASUREMENTS:
-        return f"{rate:.4g}/s was {status} by less than {TIMES_FLOOR:g} times this machine's noise floor"
+        return f"{rate:.4g}/s was not surely {status} by {TIMES_FLOOR:g} times this machine's noise floor"
     return ""
 
 
@@ -165,10 +165,15 @@ def _is_beyond_noise(rung: Rung, each: CapacityRunRecord, calibration: Calibrati
     if each.saturated:
         return True
     return any(
-        verdict.name not in QUANTILES or verdict.found is None or _is_far(verdict, calibration)
+        verdict.name not in QUANTILES or _is_among_failures(verdict, each) or _is_far(verdict, calibration)
         for verdict in verdicts
         if verdict.status == "missed"
     )
+
+
+def _is_among_failures(verdict: ObjectiveVerdict, each: CapacityRunRecord) -> bool:
+    """That nothing was found is not enough: of few requests a quantile is not known either."""
+    return verdict.found is None and each.requests - each.failed < QUANTILES[verdict.name] * each.requests
 
 
 def _is_far(verdict: ObjectiveVerdict, calibration: Calibration) -> bool:

@@ -56,7 +56,9 @@ NEAR = {
 }
 
 
-def make_capacity(target, kept, missed, ended="found", *, verdicts=FAR, times=(2, 2), saturated=False, **changes):
+def make_capacity(
+    target, kept, missed, ended="found", *, verdicts=FAR, times=(2, 2), saturated=False, failed=3, **changes
+):
     """Return a search that measured its ends so many times each, with verdicts by what they came to."""
     ends = [
         (rate, status)
@@ -94,7 +96,7 @@ def make_capacity(target, kept, missed, ended="found", *, verdicts=FAR, times=(2
                 valid=True,
                 saturated=saturated and status == "missed",
                 requests=400,
-                failed=3,
+                failed=failed,
                 p50_s=0.002,
                 p99_s=None,
             )
@@ -196,9 +198,14 @@ def test_without_a_noise_floor_there_is_no_order_of_rates(trials, tmp_path, read
 @pytest.mark.parametrize(
     ("first", "second", "groups", "doubt"),
     [
-        ({}, {"verdicts": {"missed": NEAR["missed"]}}, TOGETHER, "b: 220/s was missed by less than 3 times"),
-        ({"verdicts": {"kept": NEAR["kept"]}}, {}, TOGETHER, "a: 400/s was kept by less than 3 times"),
-        ({"verdicts": {"missed": NEAR["missed"]}}, {"verdicts": {"kept": NEAR["kept"]}}, APART, "a: 440/s was missed"),
+        ({}, {"verdicts": {"missed": NEAR["missed"]}}, TOGETHER, "b: 220/s was not surely missed by 3 times"),
+        ({"verdicts": {"kept": NEAR["kept"]}}, {}, TOGETHER, "a: 400/s was not surely kept by 3 times"),
+        (
+            {"verdicts": {"missed": NEAR["missed"]}},
+            {"verdicts": {"kept": NEAR["kept"]}},
+            APART,
+            "a: 440/s was not surely missed",
+        ),
         ({}, {"verdicts": {"missed": NEAR["missed"]}, "saturated": True}, APART, ""),
         (
             {},
@@ -206,7 +213,8 @@ def test_without_a_noise_floor_there_is_no_order_of_rates(trials, tmp_path, read
             APART,
             "",
         ),
-        ({}, {"verdicts": {"missed": (make_verdict("missed", None),)}}, APART, ""),
+        ({}, {"verdicts": {"missed": (make_verdict("missed", None),)}, "failed": 5}, APART, ""),
+        ({}, {"verdicts": {"missed": (make_verdict("missed", None),)}}, TOGETHER, "b: 220/s was not surely missed by"),
         ({}, {"times": (2, 1), "ended": "out-of-time"}, TOGETHER, "b: 220/s was missed once only"),
         ({"times": (1, 2), "ended": "out-of-time"}, {}, TOGETHER, "a: 400/s was kept once only"),
         ({"times": (2, 1), "ended": "out-of-time"}, {"times": (1, 2)}, APART, "a: 440/s was missed once only"),
@@ -218,6 +226,7 @@ def test_without_a_noise_floor_there_is_no_order_of_rates(trials, tmp_path, read
         "missed by little under an overload",
         "missed by little and by failures",
         "quantile among failures",
+        "quantile that is not known",
         "missed once",
         "kept once",
         "once each where it does not decide",
