@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 import pytest
 
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
 from seatrial.load.analysis import NO_FIGURES
 from seatrial.load.calibration import Calibration
 from seatrial.load.capacity import Measured, search_capacity
-from seatrial.load.result import Judgement, Lag, LoadResult, Rate, Reason
+from seatrial.load.result import Interval, Judgement, Lag, LoadResult, Rate, Reason
+from seatrial.pytest_session import TrialSession
 from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord, LoadRecord
+from seatrial.settings import Settings
 from seatrial.trial.flooring import compare_legs
+from seatrial.trial.measuring import CALIBRATION_FILE, LoadOrder
+from seatrial_suites.benchmark import test_load, test_path
 from seatrial_suites.benchmark.decisions import (
     Median,
     decide_answers,
@@ -19,6 +28,9 @@ from seatrial_suites.benchmark.decisions import (
     decide_repeated,
     require_new,
 )
+
+if TYPE_CHECKING:
+    from seatrial.trial.trial import Trial
 
 INVALID = Judgement(status="undecided", valid=False, message="late-sends")
 UNDECIDED = Judgement(status="undecided", message="too few requests")
@@ -158,6 +170,46 @@ def test_a_floor_that_takes_longer_is_none(calibration: Calibration | None) -> N
 @pytest.mark.parametrize("calibration", [calibrate(0.00025), calibrate(None)], ids=["noise", "noise is not known"])
 def test_a_floor_that_takes_longer_by_what_may_be_noise_passes(calibration: Calibration) -> None:
     decide_path(compare(0.0009, 0.0015), calibration)
+
+
+def begin_session(directory: Path, calibration: Calibration | None) -> pytest.FixtureRequest:
+    """Return the request of a check in a session whose trial, with the default settings, has this calibration."""
+    session = object.__new__(TrialSession)
+    session.settings = Settings()
+    trial = SimpleNamespace(directory=SimpleNamespace(path=directory))
+    session._trial = cast("Trial", trial)
+    if calibration is not None:
+        (directory / CALIBRATION_FILE).write_bytes(msgspec.json.encode(calibration))
+    plugins = SimpleNamespace(get_plugin=lambda _name: session)
+    return cast("pytest.FixtureRequest", SimpleNamespace(config=SimpleNamespace(pluginmanager=plugins)))
+
+
+def test_the_check_of_a_path_asks_the_calibration_of_the_trial(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {}
+    with pytest.raises(AssertionError, match="takes 0.600 ms less"):
+        test_path.test_network_path(begin_session(tmp_path, None), lambda _rate: compare(0.0009, 0.0015), facts)
+    test_path.test_network_path(
+        begin_session(tmp_path, calibrate(0.00025)), lambda _rate: compare(0.0009, 0.0015), facts
+    )
+
+
+def record_median(order: LoadOrder) -> LoadRecord:
+    """Return a run in which one question takes a third less, by half a millisecond."""
+    p50_s = 0.001 if order.cases == 1 else 0.0015
+    record = record_run(answered=500)
+    result = msgspec.structs.replace(
+        record.result,
+        response_time_s=msgspec.structs.replace(NO_FIGURES, p50=p50_s),
+        intervals={"p50": Interval(low=p50_s * 0.99, high=p50_s * 1.01, confidence=0.95)},
+    )
+    return msgspec.structs.replace(record, result=result, cases=1000)
+
+
+def test_the_check_of_a_repeated_question_asks_the_calibration_of_the_trial(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {}
+    with pytest.raises(AssertionError, match="p50 1.00 ms for one question"):
+        test_load.test_repeated_question(begin_session(tmp_path, None), record_median, facts)
+    test_load.test_repeated_question(begin_session(tmp_path, calibrate(0.0002)), record_median, facts)
 
 
 def test_a_path_that_was_not_measured_costs_nothing_that_is_known() -> None:
