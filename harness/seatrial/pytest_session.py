@@ -36,6 +36,7 @@ from seatrial.trial.directory import encode_record
 from seatrial.trial.trial import Choice, Trial, choose
 
 if TYPE_CHECKING:
+    from seatrial.load.calibration import Calibration
     from seatrial.model import ModelDirectory
     from seatrial.trial.measuring import LoadOrder
     from seatrial.trial.searching import CapacityOrder
@@ -202,6 +203,13 @@ class TrialSession:
 
         self._require_machine()
         return measure_floor(self.trial, name, deployment, rate, self.flush_lines)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What this machine can tell apart, as the trial has measured it before its first load; None where it has not."""
+        from seatrial.trial.measuring import read_calibration
+
+        return read_calibration(self.trial.directory.path)
 
     def _require_machine(self) -> None:
         if self.is_worker:

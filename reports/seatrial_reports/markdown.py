@@ -164,7 +164,8 @@ def _render_capacities(run: RunResult) -> Iterator[str]:
     yield "The capacity lies between the two rates. An overloaded run is one that missed; report.html lists every run."
     ranking = rank_capacities(run)
     if ranking is not None:
-        yield "\n".join(f"{place}. {escape_markdown(group)}" for place, group in enumerate(ranking.groups, 1))
+        if ranking.groups:
+            yield "\n".join(f"{place}. {escape_markdown(group)}" for place, group in enumerate(ranking.groups, 1))
         yield escape_markdown(ranking.note)
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from seatrial.load.capacity import Capacity, Rung
-from seatrial.load.result import Judgement
+from seatrial.load.result import Judgement, ObjectiveVerdict
 from seatrial.records import (
     CapacityRecord,
     CapacityRunRecord,
@@ -40,8 +40,32 @@ FLOOR = FloorRecord(
 )
 
 
-def make_capacity(target, kept, missed, ended="found", **changes):
-    ends = [(rate, status) for rate, status in ((kept, "kept"), (missed, "missed")) if rate is not None]
+BOUND_MS, FLOOR_S = 250.0, 0.001
+NEAR_MS = 10.0
+"""Less than three times the floor, which grows with the times beyond those of the slowest specimen: five times at the bound."""
+
+
+def make_verdict(status, found_ms, name="p99_ms", bound=BOUND_MS):
+    return ObjectiveVerdict(name=name, bound=bound, found=found_ms, status=status, sure=False, message="")
+
+
+FAR = {"kept": (make_verdict("met", 100.0),), "missed": (make_verdict("missed", 600.0),)}
+NEAR = {
+    "kept": (make_verdict("met", 5.0, "p50_ms"), make_verdict("met", BOUND_MS - NEAR_MS)),
+    "missed": (make_verdict("met", 5.0, "p50_ms"), make_verdict("missed", BOUND_MS + NEAR_MS)),
+}
+
+
+def make_capacity(
+    target, kept, missed, ended="found", *, verdicts=FAR, times=(2, 2), saturated=False, failed=3, **changes
+):
+    """Return a search that measured its ends so many times each, with verdicts by what they came to."""
+    ends = [
+        (rate, status)
+        for rate, status, count in ((kept, "kept", times[0]), (missed, "missed", times[1]))
+        for _ in range(count)
+        if rate is not None
+    ]
     judged = {"kept": "met", "missed": "missed"}
     record = CapacityRecord(
         target=target,
@@ -54,7 +78,13 @@ def make_capacity(target, kept, missed, ended="found", **changes):
             objectives=OBJECTIVES,
             resolution=0.1,
             rungs=tuple(
-                Rung(rate=rate, status=status, judgement=Judgement(status=judged[status], message=f"p99 at {rate:g}"))
+                Rung(
+                    rate=rate,
+                    status=status,
+                    judgement=Judgement(
+                        status=judged[status], verdicts=verdicts.get(status, FAR[status]), message=f"p99 at {rate:g}"
+                    ),
+                )
                 for rate, status in ends
             ),
         ),
@@ -64,9 +94,9 @@ def make_capacity(target, kept, missed, ended="found", **changes):
                 seed=1,
                 duration_s=4.0,
                 valid=True,
-                saturated=status == "missed",
+                saturated=saturated and status == "missed",
                 requests=400,
-                failed=3,
+                failed=failed,
                 p50_s=0.002,
                 p99_s=None,
             )
@@ -82,18 +112,19 @@ def make_capacity(target, kept, missed, ended="found", **changes):
     return msgspec.structs.replace(record, **changes)
 
 
-def make_run(trials, *records, floors=()):
+def make_run(trials, *records, floors=(), **changes):
     targets = {
         each.target: trials.make_target(
             each.target, capacities=(each,), floors=floors if each.target == "docker" else ()
         )
         for each in records
     }
-    return trials.make_run(targets)
+    return trials.make_run(targets, **{"calibration": trials.make_calibration(FLOOR_S), **changes})
 
 
 def test_a_search_is_a_line_with_both_ends_of_its_bracket_and_its_runs(trials):
-    run = make_run(trials, make_capacity("docker", 400.0, 440.0), make_capacity("url", None, 50.0, "never-kept"))
+    overloaded = make_capacity("docker", 400.0, 440.0, times=(1, 1), saturated=True)
+    run = make_run(trials, overloaded, make_capacity("url", None, 50.0, "never-kept"))
     found, none = list_capacities(run)
 
     assert (found.kept.text, found.missed.text, found.cpu_limit.text) == ("400/s", "440/s", "1 CPU, by quota")
@@ -129,8 +160,9 @@ def test_a_bracket_without_an_upper_end_says_why(trials, ended, why):
         ({"a": (400, None), "b": (300, None)}, ("a 400/s or more, b 300/s or more",)),
         ({"a": (400, 440), "b": (390, 420), "c": (350, 385)}, ("a 400 to 440/s, b 390 to 420/s", "c 350 to 385/s")),
         ({"a": (400, 440), "b": (390, 420), "c": (350, 395)}, ("a 400 to 440/s, b 390 to 420/s, c 350 to 395/s",)),
+        ({"a": (400, 440), "b": (300, 320), "c": (100, None)}, ("a 400 to 440/s, b 300 to 320/s, c 100/s or more",)),
     ],
-    ids=["apart", "touching", "overlapping", "no upper end", "two and one", "a chain"],
+    ids=["apart", "touching", "overlapping", "no upper end", "two and one", "a chain", "the last has no upper end"],
 )
 def test_no_order_is_given_within_brackets_that_overlap(trials, brackets, groups):
     records = [make_capacity(name, *map(to_rate, ends)) for name, ends in brackets.items()]
@@ -140,6 +172,83 @@ def test_no_order_is_given_within_brackets_that_overlap(trials, brackets, groups
 
 def to_rate(rate):
     return None if rate is None else float(rate)
+
+
+APART = ("a 400 to 440/s", "b 200 to 220/s")
+TOGETHER = ("a 400 to 440/s, b 200 to 220/s",)
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "why"), [(None, "was not measured, as"), (False, "could not be measured")], ids=["none", "invalid"]
+)
+def test_without_a_noise_floor_there_is_no_order_of_rates(trials, tmp_path, read_page, calibrated, why):
+    calibration = None if calibrated is None else trials.make_calibration(None)
+    run = make_run(trials, make_capacity("a", 400.0, 440.0), make_capacity("b", 200.0, 220.0), calibration=calibration)
+
+    ranking = rank_capacities(run)
+
+    assert ranking.groups == ()
+    assert why in ranking.note
+    section = read_page(write_html(run, tmp_path)).find(".//section[@id='capacity']")
+    assert section.find("ol") is None
+    assert why in "".join(section.itertext())
+    assert why in write_markdown(run, tmp_path).read_text()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "groups", "doubt"),
+    [
+        ({}, {"verdicts": {"missed": NEAR["missed"]}}, TOGETHER, "b: 220/s was not surely missed by 3 times"),
+        ({"verdicts": {"kept": NEAR["kept"]}}, {}, TOGETHER, "a: 400/s was not surely kept by 3 times"),
+        (
+            {"verdicts": {"missed": NEAR["missed"]}},
+            {"verdicts": {"kept": NEAR["kept"]}},
+            APART,
+            "a: 440/s was not surely missed",
+        ),
+        ({}, {"verdicts": {"missed": NEAR["missed"]}, "saturated": True}, APART, ""),
+        (
+            {},
+            {"verdicts": {"missed": (*NEAR["missed"], make_verdict("missed", 0.01, "error_rate", 0.001))}},
+            APART,
+            "",
+        ),
+        ({}, {"verdicts": {"missed": (make_verdict("missed", None),)}, "failed": 5}, APART, ""),
+        ({}, {"verdicts": {"missed": (make_verdict("missed", None),)}}, TOGETHER, "b: 220/s was not surely missed by"),
+        ({}, {"times": (2, 1), "ended": "out-of-time"}, TOGETHER, "b: 220/s was missed once only"),
+        ({"times": (1, 2), "ended": "out-of-time"}, {}, TOGETHER, "a: 400/s was kept once only"),
+        ({"times": (2, 1), "ended": "out-of-time"}, {"times": (1, 2)}, APART, "a: 440/s was missed once only"),
+    ],
+    ids=[
+        "missed by little",
+        "kept by little",
+        "ends that do not decide",
+        "missed by little under an overload",
+        "missed by little and by failures",
+        "quantile among failures",
+        "quantile that is not known",
+        "missed once",
+        "kept once",
+        "once each where it does not decide",
+    ],
+)
+def test_an_end_that_noise_or_one_run_made_puts_nobody_in_an_order(trials, first, second, groups, doubt):
+    records = (make_capacity("a", 400.0, 440.0, **first), make_capacity("b", 200.0, 220.0, **second))
+
+    ranking = rank_capacities(make_run(trials, *records))
+
+    assert ranking.groups == groups
+    assert doubt in ranking.note
+    assert ("put nobody in an order" in ranking.note) == bool(doubt)
+
+
+def test_the_floor_of_the_median_is_that_of_the_median(trials):
+    """A p50 that lies far from its bound by its own floor, and near it by that of p99."""
+    verdicts = {"missed": (make_verdict("missed", 20.0, "p50_ms", 10.0),)}
+    records = (make_capacity("a", 400.0, 440.0), make_capacity("b", 200.0, 220.0, verdicts=verdicts))
+    calibration = msgspec.structs.replace(trials.make_calibration(FLOOR_S), noise_floor_p99_s=0.005)
+
+    assert rank_capacities(make_run(trials, *records, calibration=calibration)).groups == APART
 
 
 def test_there_is_no_order_of_one_or_under_different_objectives(trials):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from seatrial.load.calibration import Calibration
+from seatrial.load.quantiles import FEWEST_FOR_INTERVAL
 from seatrial.load.result import Interval, Lag, LoadResult, Quantiles, Rate, Reason
 from seatrial.records import CpuLimitRecord, LoadRecord
+from seatrial.trial.result import Tally, judge_target
 from seatrial.trial.summary import render_summary
 from seatrial_reports.html import write_html
 from seatrial_reports.loads import list_loads
@@ -148,25 +149,6 @@ def test_the_short_reports_have_the_figures(run, tmp_path):
     assert "p50 ms  p99 ms" in render_summary(run, tmp_path)
 
 
-def make_calibration(floor_s):
-    return Calibration(
-        valid=floor_s is not None,
-        noise_floor_p50_s=floor_s,
-        noise_floor_p99_s=floor_s,
-        longest_s=0.05,
-        network_p50_s=None,
-        network_p99_s=None,
-        dispatch_lag_p50_s=None,
-        dispatch_lag_p99_s=None,
-        specimens=(),
-        rate=200.0,
-        duration_s=1.0,
-        cpus=2,
-        steal_share=None,
-        made_at="2026-11-22T10:15:00Z",
-    )
-
-
 def make_ranked(trials, medians_s, floor_s, half_s=0.0001):
     targets = {}
     for name, median_s in medians_s.items():
@@ -177,7 +159,7 @@ def make_ranked(trials, medians_s, floor_s, half_s=0.0001):
         )
         load = make_record(result, target=name)
         targets[name] = msgspec.structs.replace(trials.make_target(name), loads=(make_record(INVALID), load))
-    calibration = None if floor_s is None else make_calibration(floor_s)
+    calibration = None if floor_s is None else trials.make_calibration(floor_s)
     return msgspec.structs.replace(trials.make_run(targets), calibration=calibration)
 
 
@@ -225,7 +207,7 @@ def test_without_a_noise_floor_no_order_is_given(trials, tmp_path):
 
     assert rank_targets(run).groups == ()
     assert "was not measured, as" in write_markdown(run, tmp_path).read_text()
-    busy = rank_targets(msgspec.structs.replace(run, calibration=make_calibration(None)))
+    busy = rank_targets(msgspec.structs.replace(run, calibration=trials.make_calibration(None)))
     assert (busy.groups, "could not be measured" in busy.note) == ((), True)
     assert rank_targets(make_ranked(trials, {"local": 0.002}, 0.1)) is None
 
@@ -236,3 +218,75 @@ def test_both_reports_have_the_order(trials, tmp_path, read_page):
     assert "1. local 2.00 ms, docker 2.30 ms\n2. gradio 6.50 ms" in write_markdown(run, tmp_path).read_text()
     items = read_page(write_html(run, tmp_path)).findall(".//ol[@class='ranking']/li")
     assert items[0].text == "local 2.00 ms, docker 2.30 ms"
+
+
+def replace_latency(run, name, **changes):
+    """Return the trial with another result of a target's last run."""
+    target = run.targets[name]
+    load = target.loads[-1]
+    other = msgspec.structs.replace(load, result=msgspec.structs.replace(load.result, **changes))
+    target = msgspec.structs.replace(target, loads=(*target.loads[:-1], other))
+    return msgspec.structs.replace(run, targets={**run.targets, name: target})
+
+
+def test_an_overload_is_not_ranked_though_it_is_the_soonest(trials):
+    run = replace_latency(make_ranked(trials, MEDIANS_S, 0.00005), "local", saturated=True)
+    run = replace_latency(run, "gradio", valid=False, response_time_s=NONE)
+
+    ranking = rank_targets(run)
+
+    assert ranking.groups == ("docker 2.30 ms", "mlflow 9.00 ms")
+    assert (
+        "local (saturated, so that its times grow with the length of the run); gradio (no measurement)" in ranking.note
+    )
+
+
+def test_who_is_left_out_is_named_where_no_two_are_left(trials):
+    run = replace_latency(make_ranked(trials, {"local": 0.002, "docker": 0.003}, 0.00005), "local", saturated=True)
+
+    ranking = rank_targets(run)
+
+    assert ranking.groups == ()
+    assert "fewer than two targets have a median to compare. Not ranked: local (saturated" in ranking.note
+
+
+def test_a_median_among_failures_is_not_ranked_and_says_so(trials):
+    run = make_ranked(trials, {"local": 0.002, "docker": 0.003, "gradio": 0.004}, 0.00005)
+    run = replace_latency(run, "gradio", response_time_s=msgspec.structs.replace(TIMES, p50=None))
+
+    assert "gradio (its median lies among requests that failed)" in rank_targets(run).note
+
+
+@pytest.mark.parametrize(
+    ("requests", "why"),
+    [
+        (FEWEST_FOR_INTERVAL - 1, "docker (fewer than 400 requests were sent)"),
+        (FEWEST_FOR_INTERVAL, "docker (its requests were too much alike, or too many of them failed)"),
+    ],
+)
+def test_a_missing_interval_is_named_as_what_joins_two(trials, requests, why):
+    run = make_ranked(trials, {"local": 0.002, "docker": 0.003, "gradio": 0.009}, 0.00005)
+    run = replace_latency(run, "docker", intervals={}, requests=requests)
+
+    ranking = rank_targets(run)
+
+    assert ranking.groups == ("local 2.00 ms, docker 3.00 ms, gradio 9.00 ms",)
+    assert f"for want of a confidence interval: {why}." in ranking.note
+
+
+def test_no_floor_is_blamed_where_no_two_have_an_interval(trials):
+    run = make_ranked(trials, {"local": 0.002, "docker": 0.003}, 0.00005)
+    run = replace_latency(run, "docker", intervals={})
+
+    assert "noise floor" not in rank_targets(run).note
+
+
+def test_times_of_an_overload_are_marked_where_a_table_has_them_alone(trials, tmp_path):
+    tally = Tally(loads=[make_record(), make_record(msgspec.structs.replace(RESULT, saturated=True))])
+    run = trials.make_run({"docker": judge_target(tally)})
+
+    assert "5.1 (saturated)  12.3 (saturated)" in render_summary(run, tmp_path)
+    assert any(note.startswith("saturated: ") for note in run.targets["docker"].notes)
+    calm = trials.make_run({"docker": judge_target(Tally(loads=[*reversed(tally.loads)]))})
+    assert "saturated" not in render_summary(calm, tmp_path)
+    assert calm.targets["docker"].notes == ()

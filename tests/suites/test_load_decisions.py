@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 import numpy as np
 import pytest
 
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
 from seatrial.load.analysis import NO_FIGURES
+from seatrial.load.calibration import Calibration
 from seatrial.load.capacity import Measured, search_capacity
 from seatrial.load.quantiles import BATCHES, find_interval
-from seatrial.load.result import Judgement, Lag, LoadResult, Rate, Reason
+from seatrial.load.result import Interval, Judgement, Lag, LoadResult, Rate, Reason
+from seatrial.pytest_session import TrialSession
 from seatrial.records import CapacityRecord, FloorLegRecord, FloorRecord, LoadRecord
+from seatrial.settings import Settings
 from seatrial.trial.flooring import compare_legs
-from seatrial.trial.measuring import LoadOrder, draw_schedule
+from seatrial.trial.measuring import CALIBRATION_FILE, LoadOrder, draw_schedule
+from seatrial_suites.benchmark import test_load, test_path
 from seatrial_suites.benchmark.decisions import (
     Median,
     decide_answers,
@@ -22,6 +31,9 @@ from seatrial_suites.benchmark.decisions import (
     require_new,
 )
 from seatrial_suites.benchmark.runs import LATENCY, NIGHTLY
+
+if TYPE_CHECKING:
+    from seatrial.trial.trial import Trial
 
 INVALID = Judgement(status="undecided", valid=False, message="late-sends")
 UNDECIDED = Judgement(status="undecided", message="too few requests")
@@ -112,6 +124,25 @@ def test_nothing_that_was_measured_is_no_failure_of_the_target(judgement: Judgem
         decide_capacity(search(judgement))
 
 
+def calibrate(floor_s: float | None) -> Calibration:
+    return Calibration(
+        valid=floor_s is not None,
+        noise_floor_p50_s=floor_s,
+        noise_floor_p99_s=floor_s,
+        longest_s=0.05,
+        network_p50_s=None,
+        network_p99_s=None,
+        dispatch_lag_p50_s=None,
+        dispatch_lag_p99_s=None,
+        specimens=(),
+        rate=200.0,
+        duration_s=1.0,
+        cpus=2,
+        steal_share=None,
+        made_at="2026-11-22T10:15:00Z",
+    )
+
+
 def compare(path_s: float | None, floor_s: float, half_s: float = 0.0001) -> FloorRecord:
     legs = [
         FloorLegRecord(
@@ -130,35 +161,89 @@ def compare(path_s: float | None, floor_s: float, half_s: float = 0.0001) -> Flo
 
 @pytest.mark.parametrize(("path_s", "floor_s"), [(0.0009, 0.0005), (0.0009, 0.00095)], ids=["above", "not told apart"])
 def test_a_path_that_is_not_sooner_beyond_doubt_passes(path_s: float, floor_s: float) -> None:
-    decide_path(compare(path_s, floor_s))
+    decide_path(compare(path_s, floor_s), calibrate(0.00001))
 
 
-def test_a_floor_that_takes_longer_is_none() -> None:
+@pytest.mark.parametrize("calibration", [None, calibrate(0.00015)], ids=["not calibrated", "beyond noise"])
+def test_a_floor_that_takes_longer_is_none(calibration: Calibration | None) -> None:
     with pytest.raises(AssertionError, match=r"takes 0.600 ms less at p50 than host network"):
-        decide_path(compare(0.0009, 0.0015))
+        decide_path(compare(0.0009, 0.0015), calibration)
+
+
+@pytest.mark.parametrize("calibration", [calibrate(0.00025), calibrate(None)], ids=["noise", "noise is not known"])
+def test_a_floor_that_takes_longer_by_what_may_be_noise_passes(calibration: Calibration) -> None:
+    decide_path(compare(0.0009, 0.0015), calibration)
+
+
+def begin_session(directory: Path, calibration: Calibration | None) -> pytest.FixtureRequest:
+    """Return the request of a check in a session whose trial, with the default settings, has this calibration."""
+    session = object.__new__(TrialSession)
+    session.settings = Settings()
+    trial = SimpleNamespace(directory=SimpleNamespace(path=directory))
+    session._trial = cast("Trial", trial)
+    if calibration is not None:
+        (directory / CALIBRATION_FILE).write_bytes(msgspec.json.encode(calibration))
+    plugins = SimpleNamespace(get_plugin=lambda _name: session)
+    return cast("pytest.FixtureRequest", SimpleNamespace(config=SimpleNamespace(pluginmanager=plugins)))
+
+
+def test_the_check_of_a_path_asks_the_calibration_of_the_trial(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {}
+    with pytest.raises(AssertionError, match="takes 0.600 ms less"):
+        test_path.test_network_path(begin_session(tmp_path, None), lambda _rate: compare(0.0009, 0.0015), facts)
+    test_path.test_network_path(
+        begin_session(tmp_path, calibrate(0.00025)), lambda _rate: compare(0.0009, 0.0015), facts
+    )
+
+
+def record_median(order: LoadOrder) -> LoadRecord:
+    """Return a run in which one question takes a third less, by half a millisecond."""
+    p50_s = 0.001 if order.cases == 1 else 0.0015
+    record = record_run(answered=500)
+    result = msgspec.structs.replace(
+        record.result,
+        response_time_s=msgspec.structs.replace(NO_FIGURES, p50=p50_s),
+        intervals={"p50": Interval(low=p50_s * 0.99, high=p50_s * 1.01, confidence=0.95)},
+    )
+    return msgspec.structs.replace(record, result=result, cases=1000)
+
+
+def test_the_check_of_a_repeated_question_asks_the_calibration_of_the_trial(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {}
+    with pytest.raises(AssertionError, match="p50 1.00 ms for one question"):
+        test_load.test_repeated_question(begin_session(tmp_path, None), record_median, facts)
+    test_load.test_repeated_question(begin_session(tmp_path, calibrate(0.0002)), record_median, facts)
 
 
 def test_a_path_that_was_not_measured_costs_nothing_that_is_known() -> None:
     with pytest.raises(InvalidMeasurementError, match="late-sends"):
-        decide_path(compare(None, 0.0015))
+        decide_path(compare(None, 0.0015), None)
 
 
 def median(p50_s: float) -> Median:
     return Median(p50_s=p50_s, low_s=p50_s * 0.99, high_s=p50_s * 1.01)
 
 
-def test_one_question_that_is_answered_from_memory_is_told() -> None:
+@pytest.mark.parametrize("calibration", [None, calibrate(0.009)], ids=["not calibrated", "beyond noise"])
+def test_one_question_that_is_answered_from_memory_is_told(calibration: Calibration | None) -> None:
     with pytest.raises(
         AssertionError, match=r"p50 1.00 ms for one question, 30.00 and 31.00 ms for questions that vary"
     ):
-        decide_repeated(median(0.030), median(0.001), median(0.031))
+        decide_repeated(median(0.030), median(0.001), median(0.031), calibration)
 
 
 @pytest.mark.parametrize(
     ("before_s", "after_s"), [(0.0100, 0.0100), (0.0105, 0.0105), (0.0200, 0.0100), (0.0050, 0.0200)]
 )
 def test_a_machine_that_became_faster_is_no_memory(before_s: float, after_s: float) -> None:
-    decide_repeated(median(before_s), median(0.0100), median(after_s))
+    decide_repeated(median(before_s), median(0.0100), median(after_s), None)
+
+
+@pytest.mark.parametrize("calibration", [calibrate(0.0002), calibrate(None)], ids=["noise", "noise is not known"])
+@pytest.mark.parametrize(("before_s", "after_s"), [(0.0015, 0.0015), (0.0015, 0.0100)])
+def test_what_may_be_noise_is_no_memory(before_s: float, after_s: float, calibration: Calibration) -> None:
+    """A third less, with intervals far apart: more than a tenth, but by half a millisecond."""
+    decide_repeated(median(before_s), median(0.0010), median(after_s), calibration)
 
 
 def test_questions_that_came_again_tell_nothing_of_a_long_memory() -> None:

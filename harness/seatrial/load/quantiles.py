@@ -21,6 +21,8 @@ FEWEST: Final = {0.5: 2, 0.9: 10, 0.95: 20, 0.99: 100, 0.999: 10_000}
 """Samples below which a quantile is not given: it would be the largest sample, or next to it."""
 BATCHES: Final = 20
 """Whose means tell how much neighbours are alike."""
+FEWEST_FOR_INTERVAL: Final = BATCHES**2
+"""Samples below which no interval is given: as many in each batch as there are batches."""
 # Independent bursts beyond a quantile; with fewer nothing can be said at all.
 _FEWEST_BEYOND = 2
 # Where bursts that reach the tail happen to be few, the quantile comes out low and so does the estimate of how much neighbours
@@ -73,7 +75,7 @@ def find_intervals(
     series = as_series(times_in_order)
     found = dict[float, Interval | None].fromkeys(shares)
     told = [p for p in shares if _find_place(series.count, p) is not None]
-    if series.count < BATCHES**2 or not told:
+    if series.count < FEWEST_FOR_INTERVAL or not told:
         return found
     quantiles = _find_quantiles(series, tuple(level for p in told for level in list_levels(p)))
     inflations = dict(zip(quantiles, _find_inflations(series, [each or 0 for each in quantiles.values()]), strict=True))
@@ -131,7 +133,7 @@ def find_share_above(
     """Return a confidence interval of the share of times above a bound: see `find_share_interval`."""
     series = as_series(times_in_order)
     count = series.count
-    if count < BATCHES**2:
+    if count < FEWEST_FOR_INTERVAL:
         return None
     found = count_above(series, bound_ns)
     rarer = min(found, count - found)

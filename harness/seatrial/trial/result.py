@@ -9,6 +9,7 @@ from typing import Literal
 
 from seatrial.checks import sort_by_group
 from seatrial.errors import ExitCode, choose_exit_code
+from seatrial.load.result import LoadResult
 from seatrial.records import (
     CapacityRecord,
     CheckRecord,
@@ -85,7 +86,11 @@ def judge_target(tally: Tally) -> TargetResult:
         not_run=tuple(tally.not_run),
         not_asked=_list_not_asked(tally),
         errors=tuple(tally.errors),
-        notes=(*_note(last), *(note for check in tally.checks for note in check.notes)),
+        notes=(
+            *_note(last),
+            *_note_overload(tally.loads),
+            *(note for check in tally.checks for note in check.notes),
+        ),
     )
 
 
@@ -185,14 +190,20 @@ def _measure(tally: Tally, last: DeploymentRecord | None) -> dict[str, float | N
     return metrics
 
 
+def find_latency(loads: Sequence[LoadRecord]) -> LoadResult | None:
+    """Return the last latency run that is valid, saturated or not; None when there is none."""
+    valid = [each.result for each in loads if each.name == LATENCY and each.result.valid]
+    return valid[-1] if valid else None
+
+
 def _read_latency(loads: Sequence[LoadRecord]) -> dict[str, float | None]:
     """Return the headline of the last latency run that is valid; nothing when there is none."""
-    valid = [each.result for each in loads if each.name == LATENCY and each.result.valid]
-    if not valid:
+    result = find_latency(loads)
+    if result is None:
         return {}
-    times = valid[-1].response_time_s
+    times = result.response_time_s
     return {
-        "rate_per_s": valid[-1].rate.scheduled,
+        "rate_per_s": result.rate.scheduled,
         "response_time_p50_s": times.p50,
         "response_time_p95_s": times.p95,
         "response_time_p99_s": times.p99,
@@ -223,3 +234,11 @@ def _note(last: DeploymentRecord | None) -> tuple[str, ...]:
             "CPU is limited by a set of CPUs, not by a quota: it is never throttled, and never on more at once"
         )
     return tuple(notes)
+
+
+def _note_overload(loads: Sequence[LoadRecord]) -> tuple[str, ...]:
+    """A run that is saturated is valid, so its times are among the headline figures like any other's."""
+    result = find_latency(loads)
+    if result is None or not result.saturated:
+        return ()
+    return ("saturated: its response times are those of an overload, and grow with the length of the run",)

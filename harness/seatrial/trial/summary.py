@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seatrial.records import RunResult, TargetResult
+from seatrial.trial.result import find_latency
 
 _NONE = "-"
 _EXPECTED = "≈"
@@ -91,7 +92,9 @@ def _show_phase(phase: str) -> Callable[[TargetResult], str]:
 def _show_latency(quantile: str) -> Callable[[TargetResult], str]:
     def show(result: TargetResult) -> str:
         seconds = result.metrics.get(f"response_time_{quantile}_s")
-        return _NONE if seconds is None else f"{seconds * 1e3:.1f}"
+        latency = find_latency(result.loads)
+        overload = " (saturated)" if latency is not None and latency.saturated else ""
+        return _NONE if seconds is None else f"{seconds * 1e3:.1f}{overload}"
 
     return show
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
+from seatrial.load.calibration import Calibration, is_distinguishable
 from seatrial.load.result import LoadResult
 from seatrial.records import CapacityRecord, FloorRecord, LoadRecord
 from seatrial_suites.benchmark.runs import describe_answers, require_right, require_valid
@@ -41,8 +42,13 @@ def decide_capacity(record: CapacityRecord) -> None:
     assert found.highest_kept is not None, f"{found.objectives} is kept at no rate: {found.message}"
 
 
-def decide_path(record: FloorRecord) -> None:
+def decide_path(record: FloorRecord, calibration: Calibration | None) -> None:
     """Pass unless the path is the sooner one beyond doubt: then what it was held against is no floor.
+
+    Args:
+        record: of the path and its floor.
+        calibration: of the trial, by which the difference has to be told from noise; None where it made none, and the intervals
+            alone decide.
 
     Raises:
         InvalidMeasurementError: one of the two was no measurement.
@@ -54,7 +60,11 @@ def decide_path(record: FloorRecord) -> None:
             or "too few requests, or too many that failed"
         )
         raise InvalidMeasurementError(f"no measurement of the path or of its floor: {codes}", fix=_QUIETER)
-    is_sooner = record.cost_high_s is not None and record.cost_high_s < 0
+    is_sooner = (
+        record.cost_high_s is not None
+        and record.cost_high_s < 0
+        and _is_told_from_noise(record.path.p50_s, record.floor.p50_s, calibration)
+    )
     assert not is_sooner, f"the path takes {-record.cost_p50_s * 1e3:.3f} ms less at p50 than {record.floor.way}"
 
 
@@ -78,14 +88,23 @@ def read_median(result: LoadResult) -> Median:
     return Median(p50_s=p50_s, low_s=interval.low, high_s=interval.high)
 
 
-def decide_repeated(before: Median, repeated: Median, after: Median) -> None:
+def decide_repeated(before: Median, repeated: Median, after: Median, calibration: Calibration | None) -> None:
     """Pass unless one question is answered faster than questions that vary were, before it and after it.
 
+    Args:
+        before: of questions that vary.
+        repeated: of the one question.
+        after: of questions that vary again.
+        calibration: of the trial, by which the difference has to be told from noise; None where it made none.
+
     Raises:
-        AssertionError: it is, beyond the intervals and by more than a tenth.
+        AssertionError: it is, beyond the intervals and the noise, and by more than a tenth.
     """
     faster = all(
-        repeated.high_s < varied.low_s and repeated.p50_s < FASTER_ALLOWED * varied.p50_s for varied in (before, after)
+        repeated.high_s < varied.low_s
+        and repeated.p50_s < FASTER_ALLOWED * varied.p50_s
+        and _is_told_from_noise(repeated.p50_s, varied.p50_s, calibration)
+        for varied in (before, after)
     )
     assert not faster, (
         f"p50 {repeated.p50_s * 1e3:.2f} ms for one question, "
@@ -99,3 +118,8 @@ def require_new(differed: int, asked: int) -> None:
         raise UnsupportedError(
             f"of {asked} questions {differed} differed: who remembers them all is as quick with one as with these"
         )
+
+
+def _is_told_from_noise(a_s: float | None, b_s: float | None, calibration: Calibration | None) -> bool:
+    """Whether no noise that was measured makes up for a difference: by a calibration that could not be made, none is told."""
+    return calibration is None or is_distinguishable(a_s, b_s, calibration)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from seatrial.checks import InvalidMeasurementError, check
+from seatrial.plugin import find_session
 from seatrial_suites.benchmark.decisions import decide_answers, decide_repeated, read_median, require_new
 from seatrial_suites.benchmark.runs import PART_E, Load, describe_answers, require_valid, run_latency, run_three
 
@@ -118,7 +119,7 @@ def test_repeated_question(request: pytest.FixtureRequest, seatrial_load: Load, 
         questions=records[0].cases,
         requests=records[0].result.requests,
     )
-    decide_repeated(before, repeated, after)
+    decide_repeated(before, repeated, after, find_session(request.config).calibration)
     varied = records[0].result
     asked = varied.requests + math.ceil(varied.warm_up_s * (varied.rate.scheduled or 0.0))
     require_new(records[0].cases, asked)

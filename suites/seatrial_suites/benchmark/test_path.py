@@ -39,4 +39,4 @@ def test_network_path(request: pytest.FixtureRequest, seatrial_floor: Floor, sea
         cost_low_s=record.cost_low_s,
         cost_high_s=record.cost_high_s,
     )
-    decide_path(record)
+    decide_path(record, find_session(request.config).calibration)
