@@ -13,9 +13,10 @@ from pathlib import Path
 
 from load_table.probe import Probe
 from load_table.row import Options, Reading
-from load_table.running import Measured, find_pacers, measure, on_cpu
+from load_table.running import Measured, find_pacers, measure, on_cpu, put_load
 from seatrial.load.arrivals import Constant
 from seatrial.load.live import Snapshot
+from seatrial.load.plan import Destination
 from seatrial_fixtures.specimens.behaviour import Behaviour, Fixed
 
 SERVICE = Behaviour(service=Fixed(seconds=0.005))
@@ -24,6 +25,7 @@ DENSE_RATE = 2000.0
 """At which a pacer takes no real-time priority, so that neighbours and a quota take its CPU."""
 DURATION_S = 5.0
 NEIGHBOURS = 4
+BEYOND = 150_000.0
 CLEAN_RUNS = 50
 QUICK_CLEAN_RUNS = 10
 # So many runs are made at most to get one that is clean.
@@ -126,8 +128,10 @@ def run_under_quota() -> Measured | None:
 
 
 def run_overloaded() -> Measured | None:
-    """A rate that no client of one process sends."""
-    return measure(Behaviour(), Constant(rate=150_000.0), duration_s=DURATION_S)
+    """A rate that no client of one process sends, to a server that answers more than one does: it is not what is overloaded."""
+    with _serve_bare() as destination:
+        request = f"GET / HTTP/1.1\r\nHost: {destination.host}\r\n\r\n".encode()
+        return put_load(destination, (request,), Constant(rate=BEYOND), duration_s=DURATION_S)
 
 
 SEEDED: dict[str, Callable[[], Measured | None]] = {
@@ -136,6 +140,17 @@ SEEDED: dict[str, Callable[[], Measured | None]] = {
     "a fifth of a CPU by its control group": run_under_quota,
     "a rate beyond it": run_overloaded,
 }
+
+
+@contextlib.contextmanager
+def _serve_bare() -> Iterator[Destination]:
+    argv = [sys.executable, str(Path(__file__).with_name("bare_server.py"))]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as popen:
+        assert popen.stdout is not None
+        try:
+            yield Destination(host="127.0.0.1", port=int(popen.stdout.readline()))
+        finally:
+            popen.kill()
 
 
 @contextlib.contextmanager

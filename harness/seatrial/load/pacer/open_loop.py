@@ -39,6 +39,8 @@ class OpenLoop(Engine):
         self._waiting: deque[tuple[int, int]] = deque()
         self._connections = 0
         self._spun_from_ns = 0
+        # Requests that had been sent, and those that had ended, when it began to spin.
+        self._counted_then = 0
         self._alarm = Alarm(self._loop, self._tick)
 
     @property
@@ -100,7 +102,9 @@ class OpenLoop(Engine):
         """Send what is due, and come back in time for the next."""
         now = now_ns()
         if self._spun_from_ns:
-            self.spun_ns += now - self._spun_from_ns
+            # A turn of the loop in which something was read, sent or opened is work, however little of it was left to wait.
+            if self.sent + self.ended == self._counted_then and not self._opening:
+                self.spun_ns += now - self._spun_from_ns
             self._spun_from_ns = 0
         due_ns = self._find_due()
         while due_ns is not None and due_ns <= now and not self._over.is_set():
@@ -117,7 +121,7 @@ class OpenLoop(Engine):
             self._alarm.set(min(due_ns - margin_ns, now + LOOK_NS))
         else:
             # The alarm may come late, so the last stretch is spun on the loop.
-            self._spun_from_ns = now
+            self._spun_from_ns, self._counted_then = now, self.sent + self.ended
             self._loop.call_soon(self._tick)
 
     def _find_due(self) -> int | None:
