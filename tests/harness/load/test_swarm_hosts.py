@@ -135,7 +135,8 @@ def test_a_run_is_what_it_would_be_on_one_host(lab: Lab, tmp_path: Path) -> None
     assert result["duration_s"] == SECONDS
     assert 0 <= result["dispatch_lag_s"]["max"] < MINUTE_S
     if result["valid"]:
-        assert 0 < result["response_time_s"]["p50"] <= result["response_time_s"]["max"] < MINUTE_S
+        assert 0 < result["response_time_s"]["p50"] < MINUTE_S
+        assert result["response_time_s"]["max"] is None, "those that were answered wrong rank above all"
     with (tmp_path / "master" / "out_stats.csv").open(encoding="utf-8", newline="") as file:
         (total,) = [row for row in csv.DictReader(file) if row["Name"] == "Aggregated"]
     assert int(total["Request Count"]) == requests
