@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from calibrations import make_calibration
 from seatrial.history import History, HistoryHead, HistoryMark, HistoryRequest
-from seatrial.load.calibration import Calibration
 from seatrial.records import (
     CheckRecord,
     DeploymentRecord,
@@ -96,22 +96,7 @@ class Trials:
         return RunResult(**{**facts, **changes})
 
     def make_calibration(self, floor_s):
-        return Calibration(
-            valid=floor_s is not None,
-            noise_floor_p50_s=floor_s,
-            noise_floor_p99_s=floor_s,
-            longest_s=0.05,
-            network_p50_s=None,
-            network_p99_s=None,
-            dispatch_lag_p50_s=None,
-            dispatch_lag_p99_s=None,
-            specimens=(),
-            rate=200.0,
-            duration_s=1.0,
-            cpus=2,
-            steal_share=None,
-            made_at="2026-11-22T10:15:00Z",
-        )
+        return make_calibration(floor_s)
 
     def make_not_run(self, name="kubernetes"):
         missing = NotRunRecord(

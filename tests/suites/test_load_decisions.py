@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from calibrations import make_calibration
 from seatrial.checks import InvalidMeasurementError, UnsupportedError
 from seatrial.load.analysis import NO_FIGURES
 from seatrial.load.calibration import Calibration
@@ -124,25 +125,6 @@ def test_nothing_that_was_measured_is_no_failure_of_the_target(judgement: Judgem
         decide_capacity(search(judgement))
 
 
-def calibrate(floor_s: float | None) -> Calibration:
-    return Calibration(
-        valid=floor_s is not None,
-        noise_floor_p50_s=floor_s,
-        noise_floor_p99_s=floor_s,
-        longest_s=0.05,
-        network_p50_s=None,
-        network_p99_s=None,
-        dispatch_lag_p50_s=None,
-        dispatch_lag_p99_s=None,
-        specimens=(),
-        rate=200.0,
-        duration_s=1.0,
-        cpus=2,
-        steal_share=None,
-        made_at="2026-11-22T10:15:00Z",
-    )
-
-
 def compare(path_s: float | None, floor_s: float, half_s: float = 0.0001) -> FloorRecord:
     legs = [
         FloorLegRecord(
@@ -161,16 +143,18 @@ def compare(path_s: float | None, floor_s: float, half_s: float = 0.0001) -> Flo
 
 @pytest.mark.parametrize(("path_s", "floor_s"), [(0.0009, 0.0005), (0.0009, 0.00095)], ids=["above", "not told apart"])
 def test_a_path_that_is_not_sooner_beyond_doubt_passes(path_s: float, floor_s: float) -> None:
-    decide_path(compare(path_s, floor_s), calibrate(0.00001))
+    decide_path(compare(path_s, floor_s), make_calibration(0.00001))
 
 
-@pytest.mark.parametrize("calibration", [None, calibrate(0.00015)], ids=["not calibrated", "beyond noise"])
+@pytest.mark.parametrize("calibration", [None, make_calibration(0.00015)], ids=["not calibrated", "beyond noise"])
 def test_a_floor_that_takes_longer_is_none(calibration: Calibration | None) -> None:
     with pytest.raises(AssertionError, match=r"takes 0.600 ms less at p50 than host network"):
         decide_path(compare(0.0009, 0.0015), calibration)
 
 
-@pytest.mark.parametrize("calibration", [calibrate(0.00025), calibrate(None)], ids=["noise", "noise is not known"])
+@pytest.mark.parametrize(
+    "calibration", [make_calibration(0.00025), make_calibration(None)], ids=["noise", "noise is not known"]
+)
 def test_a_floor_that_takes_longer_by_what_may_be_noise_passes(calibration: Calibration) -> None:
     decide_path(compare(0.0009, 0.0015), calibration)
 
@@ -192,7 +176,7 @@ def test_the_check_of_a_path_asks_the_calibration_of_the_trial(tmp_path: Path) -
     with pytest.raises(AssertionError, match="takes 0.600 ms less"):
         test_path.test_network_path(begin_session(tmp_path, None), lambda _rate: compare(0.0009, 0.0015), facts)
     test_path.test_network_path(
-        begin_session(tmp_path, calibrate(0.00025)), lambda _rate: compare(0.0009, 0.0015), facts
+        begin_session(tmp_path, make_calibration(0.00025)), lambda _rate: compare(0.0009, 0.0015), facts
     )
 
 
@@ -212,7 +196,7 @@ def test_the_check_of_a_repeated_question_asks_the_calibration_of_the_trial(tmp_
     facts: dict[str, Any] = {}
     with pytest.raises(AssertionError, match="p50 1.00 ms for one question"):
         test_load.test_repeated_question(begin_session(tmp_path, None), record_median, facts)
-    test_load.test_repeated_question(begin_session(tmp_path, calibrate(0.0002)), record_median, facts)
+    test_load.test_repeated_question(begin_session(tmp_path, make_calibration(0.0002)), record_median, facts)
 
 
 def test_a_path_that_was_not_measured_costs_nothing_that_is_known() -> None:
@@ -224,7 +208,7 @@ def median(p50_s: float) -> Median:
     return Median(p50_s=p50_s, low_s=p50_s * 0.99, high_s=p50_s * 1.01)
 
 
-@pytest.mark.parametrize("calibration", [None, calibrate(0.009)], ids=["not calibrated", "beyond noise"])
+@pytest.mark.parametrize("calibration", [None, make_calibration(0.009)], ids=["not calibrated", "beyond noise"])
 def test_one_question_that_is_answered_from_memory_is_told(calibration: Calibration | None) -> None:
     with pytest.raises(
         AssertionError, match=r"p50 1.00 ms for one question, 30.00 and 31.00 ms for questions that vary"
@@ -239,7 +223,9 @@ def test_a_machine_that_became_faster_is_no_memory(before_s: float, after_s: flo
     decide_repeated(median(before_s), median(0.0100), median(after_s), None)
 
 
-@pytest.mark.parametrize("calibration", [calibrate(0.0002), calibrate(None)], ids=["noise", "noise is not known"])
+@pytest.mark.parametrize(
+    "calibration", [make_calibration(0.0002), make_calibration(None)], ids=["noise", "noise is not known"]
+)
 @pytest.mark.parametrize(("before_s", "after_s"), [(0.0015, 0.0015), (0.0015, 0.0100)])
 def test_what_may_be_noise_is_no_memory(before_s: float, after_s: float, calibration: Calibration) -> None:
     """A third less, with intervals far apart: more than a tenth, but by half a millisecond."""

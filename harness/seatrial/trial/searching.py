@@ -132,7 +132,8 @@ def search_target(
         target=name,
         name=order.name,
         capacity=capacity,
-        runs=tuple(search.runs),
+        # Of one that was broken off before it was judged there is no rung, and reports tell of both together.
+        runs=tuple(search.runs[: len(capacity.rungs)]),
         arrivals=order.objectives.arrivals,
         took_s=search.elapsed_s,
         longest_s=order.longest_s,
