@@ -65,6 +65,7 @@ def test_a_target_has_its_own_table_and_its_own_variables(tmp_path: Path) -> Non
         ("[tool.seatrial.objectives]\nrate = nan\n", "objectives has a wrong value"),
         ("[tool.seatrial.objectives]\narrivals = 'ramp:1-9'\n", "objectives has a wrong value"),
         ("[tool.seatrial.objectives]\narrivals = 'gamma:0'\n", "the shape of gamma arrivals is 0, 0.01 to 1,000,000"),
+        ("[tool.seatrial.objectives]\nwarm_up_s = -1\n", "objectives has a wrong value: Expected `float` >= 0"),
         ("[tool.seatrial.objectives.docker]\np99_ms = 50\n", "there is no setting 'objectives.docker'"),
         ("[tool.seatrial]\nseed = 'many'\n", "wrong value"),
         ("[tool.seatrial]\nprofile = 'huge'\n", "wrong value"),

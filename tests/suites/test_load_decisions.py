@@ -31,7 +31,7 @@ from seatrial_suites.benchmark.decisions import (
     decide_repeated,
     require_new,
 )
-from seatrial_suites.benchmark.runs import LATENCY, NIGHTLY
+from seatrial_suites.benchmark.runs import LATENCY, NIGHTLY, order_latency
 
 if TYPE_CHECKING:
     from seatrial.trial.trial import Trial
@@ -236,6 +236,19 @@ def test_questions_that_came_again_tell_nothing_of_a_long_memory() -> None:
     require_new(500, 500)
     with pytest.raises(UnsupportedError, match="of 500 questions 499 differed"):
         require_new(499, 500)
+
+
+@pytest.mark.parametrize(
+    ("given", "warm_up_s"),
+    [({}, None), ({"warm_up_s": "3"}, 3.0), ({"warm_up_s": "0"}, 0.0), ({"warm_up_s": "3", "rate": "50"}, 3.0)],
+)
+def test_a_warm_up_is_as_long_as_is_said_or_as_it_takes(given: dict[str, str], warm_up_s: float | None) -> None:
+    """With objectives and without."""
+    settings = Settings().with_given({f"objectives.{name}": value for name, value in given.items()}, "--set")
+    order = order_latency(settings)
+
+    assert order.warm_up_s == warm_up_s
+    assert order.rate == float(given.get("rate", LATENCY.rate or 0.0))
 
 
 @pytest.mark.parametrize("order", [LATENCY, NIGHTLY], ids=["standard", "nightly"])

@@ -18,6 +18,7 @@ from seatrial.suggestion import suggest
 _Rate = Annotated[float, Meta(gt=0, le=1_000_000)]
 _Milliseconds = Annotated[float, Meta(gt=0, le=86_400_000)]
 _Share = Annotated[float, Meta(ge=0, lt=1)]
+_Seconds = Annotated[float, Meta(ge=0, le=3_600)]
 
 QUANTILES: Final = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99, "p999_ms": 0.999}
 
@@ -49,6 +50,9 @@ class Objectives(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     duration_s: Annotated[
         float, Meta(description="longest timed window; it ends sooner when all is known well enough", gt=0, le=86_400)
     ] = 30.0
+    warm_up_s: Annotated[
+        _Seconds | None, Meta(description="load before the window, in no figure; without it until times are level")
+    ] = None
 
     def __post_init__(self) -> None:
         """Draw nothing, and find out all the same what could not be drawn. Raises ValueError."""

@@ -35,9 +35,14 @@ _RUNS = pytest.StashKey[dict[str, LoadRecord]]()
 
 
 def order_latency(settings: Settings) -> LoadOrder:
-    """Return the run that tells latency: at the rate of the objectives and held against them, where there are any."""
+    """Return the run that tells latency: at the rate of the objectives and held against them, where there are any.
+
+    A warm-up of their own holds without any of them.
+    """
     objectives = settings.objectives
     order = NIGHTLY if settings.general.profile == "nightly" else LATENCY
+    if objectives.warm_up_s is not None:
+        order = dataclasses.replace(order, warm_up_s=objectives.warm_up_s)
     if not objectives.given:
         return order
     return dataclasses.replace(
