@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,16 @@ UNKEPT = {"throughput", "percentiles", "intervals"}
 def main() -> None:
     """Measure and print."""
     given = _parse()
+    # As Ctrl-C does: what a row has started, nginx among it, ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _measure(given)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what was measured stands above, and nothing is left running\n")
+        sys.exit(130)
+
+
+def _measure(given: argparse.Namespace) -> None:
     repeats = given.repeats or (1 if given.quick else 5)
     options = Options(quick=given.quick, repeats=repeats, patience_s=given.patience)
     readings: dict[str, list[Reading]] = {}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from seatrial.errors import HarnessError
@@ -43,6 +46,25 @@ def is_kept(lock: Path) -> bool:
             return False
     except HarnessError:
         return True
+
+
+def test_ended_by_a_signal_it_leaves_nothing_running(tmp_path: Path) -> None:
+    argv = [sys.executable, str(SCRIPTS / "measure_load.py"), "--quick", "--only", "lag"]
+    with subprocess.Popen(
+        argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as popen:
+        deadline_s = time.monotonic() + 60.0
+        # The specimen, `seatrial load`, its pacer.
+        while len(started := psutil.Process(popen.pid).children(recursive=True)) < 2:
+            assert time.monotonic() < deadline_s, "it starts nothing"
+            time.sleep(0.02)
+        popen.send_signal(signal.SIGTERM)
+        _, said = popen.communicate(timeout=30)
+
+    assert popen.returncode == 130, said
+    assert "interrupted: what was measured stands above, and nothing is left running" in said.splitlines()
+    psutil.wait_procs(started, timeout=10)
+    assert [each for each in started if each.is_running()] == []
 
 
 def follow(behaviour: Behaviour, arrivals_ns: list[int]) -> np.ndarray:
