@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -119,11 +120,31 @@ def test_where_the_surplus_goes_is_a_remark_that_is_neither_met_nor_missed() -> 
     from load_table.stall import read_parts
     from measure_load import conclude
 
-    remark = read_parts([{"to the server": 30e-6}, {"to the server": 34e-6}])
+    remark = read_parts("p50", [{"to the server": 30e-6}, {"to the server": 34e-6}])
 
     assert "a remark    to the server 32 us\n" in render("stall", remark)
     assert not re.search("met|measured", render("stall", remark))
     assert conclude({"stall": [remark]}, [], strict=True) == ("0 met, 0 NOT MET, 0 not measured\n", 0)
+
+
+def test_the_steps_of_the_slowest_requests_are_theirs_alone() -> None:
+    """Of 1,000 requests that take a millisecond, the last ten wait for two more: on their way to the pacer."""
+    from load_table.stall import take_apart
+    from seatrial.load.samples import SAMPLE
+    from seatrial.load.specimen import SERVED
+
+    samples, served = np.zeros(1000, SAMPLE), np.zeros(1000, SERVED)
+    samples["first_ns"] = samples["last_ns"] = 1_000_000
+    served["written_ns"] = served["due_ns"] = 900_000
+    served["arrived_ns"] = 40_000
+    samples["first_ns"][-10:] += 2_000_000
+    samples["last_ns"][-10:] += 2_000_000
+    measured = SimpleNamespace(samples=samples, served=served)
+
+    everybody, slowest = take_apart(measured, 0.0, 1.0), take_apart(measured, 0.99, 1.0)
+    assert everybody["to the pacer"] == pytest.approx(100e-6)
+    assert slowest["to the pacer"] == pytest.approx(2.1e-3)
+    assert everybody["to the server"] == slowest["to the server"] == pytest.approx(40e-6)
 
 
 def test_arrivals_that_are_no_poisson_process_are_a_miss() -> None:
