@@ -49,7 +49,7 @@ def is_kept(lock: Path) -> bool:
         return True
 
 
-def test_ended_by_a_signal_it_leaves_nothing_running(tmp_path: Path) -> None:
+def test_ended_by_a_signal_it_leaves_nothing_running() -> None:
     argv = [sys.executable, str(SCRIPTS / "measure_load.py"), "--quick", "--only", "lag"]
     with subprocess.Popen(
         argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -37,7 +37,7 @@ _RUNS = pytest.StashKey[dict[str, LoadRecord]]()
 def order_latency(settings: Settings) -> LoadOrder:
     """Return the run that tells latency: at the rate of the objectives and held against them, where there are any.
 
-    A warm-up of their own holds without any of them.
+    The length of a warm-up (`warm_up_s`) counts without any of them too.
     """
     objectives = settings.objectives
     order = NIGHTLY if settings.general.profile == "nightly" else LATENCY
