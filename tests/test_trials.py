@@ -175,6 +175,7 @@ def test_the_same_load_is_put_on_all_seven_one_at_a_time(tmp_path: Path, machine
     """Whether a machine is fit to measure is not for a test to say; that every answer is right, and what was sent, is."""
     argv = ["./seatrial", "run", "--target", "all", "--profile", "standard", "--suite", "benchmark", "--keep"]
     # A window of 2 s instead of 16 asks the same: who takes turns, what is sent, and what comes back.
+    # So does a warm-up of 2 s; that one ends when times are level is asked of specimens, in their searches.
     argv += [f"--set=objectives.{each}" for each in ("rate=50", "duration_s=2", "warm_up_s=2")]
     environ = make_environ(tmp_path)
     del environ["CI"]
