@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seatrial.environ import copy_environ
 from seatrial.errors import ModelError
 from seatrial.isolation import clean_environ
 from seatrial.model import MANIFEST_NAME, ModelDirectory
@@ -143,6 +144,6 @@ def _quote(log: Path) -> str:
 
 
 def _child_environment() -> dict[str, str]:
-    kept = clean_environ(os.environ)
+    kept = clean_environ(copy_environ())
     paths = [entry for entry in (str(Path.cwd()), kept.get("PYTHONPATH", "")) if entry]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths)}

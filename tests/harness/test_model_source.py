@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 import time
 from pathlib import Path
@@ -31,7 +32,7 @@ model = PythonModel(name="mine", inputs={"x": Tensor("INT64", (-1,))}, outputs={
 
 @pytest.fixture(scope="module")
 def owner(tmp_path_factory):
-    with Owner.start("test-model-source", tmp_path_factory.mktemp("state")) as owner:
+    with Owner.start(f"test-model-source-{os.getpid()}", tmp_path_factory.mktemp("state")) as owner:
         yield owner
 
 

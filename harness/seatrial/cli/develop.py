@@ -15,6 +15,7 @@ import typer
 
 from seatrial.cli.app import app
 from seatrial.cli.options import load_settings
+from seatrial.environ import copy_environ
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _run_stage(name: str, argv: list[str]) -> bool:
     _say(f"=== {name}: {' '.join(argv)}")
     began_s = time.monotonic()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environ = {**os.environ, "PATH": path}
+    environ = {**copy_environ(), "PATH": path}
     output, stderr = (None, None) if argv[0] == "pytest" else (subprocess.PIPE, subprocess.STDOUT)
     done = subprocess.run([program, *argv[1:]], env=environ, stdout=output, stderr=stderr, check=False)
     said = (done.stdout or b"").decode(errors="replace")

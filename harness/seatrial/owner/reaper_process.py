@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
 import subprocess
 import sys
 from pathlib import Path
 
+from seatrial.environ import copy_environ
 from seatrial.errors import HarnessError
 from seatrial.owner.journal import closing_path, lock_path, reaped_path
 from seatrial.owner.ownership import Leftover
@@ -29,7 +29,7 @@ def _compose_command(journal: Path, trial_id: str) -> list[str]:
 
 def _reaper_environ() -> dict[str, str]:
     """The reaper of a trial inside a trial must not fall with the outer one: it has its own work to do then."""
-    return {name: value for name, value in os.environ.items() if name != MARKER}
+    return {name: value for name, value in copy_environ().items() if name != MARKER}
 
 
 def start_reaper(journal: Path, trial_id: str) -> subprocess.Popen[bytes]:

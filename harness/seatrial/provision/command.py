@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from seatrial.environ import copy_environ
 from seatrial.errors import UnmetRequirementError
 
 EVIDENCE_LINES = 12
@@ -55,7 +56,7 @@ class SystemRunner:
                 errors="replace",
                 timeout=timeout_s,
                 check=False,
-                env={**os.environ, "LC_ALL": "C.UTF-8"},
+                env={**copy_environ(), "LC_ALL": "C.UTF-8"},
             )
         except FileNotFoundError:
             return Completed(argv=command, returncode=127, output=f"{command[0]}: not found")

@@ -98,9 +98,8 @@ def _find_option(arguments: list[str], option: str) -> str:
 def _ask_ps() -> list[Running]:
     """List processes where there is no /proc: no environments there, so no markers."""
     command = ["ps", "-axww", "-o", "pid=,ppid=,pgid=,stat=,lstart=,command="]
-    output = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=10, env={**os.environ, "LC_ALL": "C"}
-    ).stdout
+    environ = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    output = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10, env=environ).stdout
     found = []
     for line in output.splitlines():
         pid, ppid, pgid, stat, *words = line.split()
