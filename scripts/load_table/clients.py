@@ -20,6 +20,8 @@ from seatrial.load.host_lock import PATIENCE_S
 from seatrial.load.result import LoadResult
 
 BODY = '{"inputs":[{"name":"number","datatype":"INT64","shape":[1],"data":[123456789]}]}'
+HEADERS = {"User-Agent": "seatrial", "Accept": "*/*", "Content-Type": "application/json"}
+"""What `seatrial load` sends besides; what a server does for a request depends on its head."""
 LOCUSTFILE = """
 from locust import {kind}, constant, task
 
@@ -103,7 +105,8 @@ def run_wrk(loop: Loop) -> Run | None:
     if shutil.which("wrk") is None:
         return None
     script = loop.directory / "post.lua"
-    script.write_text(f"wrk.method = 'POST'\nwrk.body = '{BODY}'\nwrk.headers['Content-Type'] = 'application/json'\n")
+    lines = (f"wrk.headers['{name}'] = '{value}'\n" for name, value in HEADERS.items())
+    script.write_text(f"wrk.method = 'POST'\nwrk.body = '{BODY}'\n{''.join(lines)}")
     said = _run(["wrk", "-t1", f"-c{loop.users}", f"-d{loop.duration_s:g}s", "-s", str(script), loop.url], loop)
     if "Non-2xx" in said:
         sys.exit(f"requests of wrk failed: {said}")
@@ -113,7 +116,8 @@ def run_wrk(loop: Loop) -> Run | None:
 def run_bare_loop(loop: Loop) -> Run | None:
     """What uvloop itself allows, when nothing is read and nothing recorded."""
     parts = urlsplit(loop.url)
-    request = f"POST / HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
+    headers = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+    request = f"POST / HTTP/1.1\r\nHost: {parts.netloc}\r\n{headers}Content-Length: {len(BODY)}\r\n\r\n{BODY}"
     argv = [sys.executable, str(Path(__file__).with_name("bare_loop.py")), str(parts.hostname), str(parts.port)]
     return Run(float(_run([*argv, str(loop.users), str(loop.duration_s)], loop, request)))
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from seatrial.load.histogram import Histogram
 from seatrial.load.plan import Plan, Progress
+from seatrial.load.ranking import is_ranked, rank_times
 from seatrial.load.samples import Samples
-from seatrial.load.tally import SERIES
 
 Phase = Literal["warm-up", "window", "drain"]
 
@@ -52,7 +52,7 @@ class LiveFigures:
     def add(self, progress: Progress, blocks: Sequence[Samples], note: str = "") -> Snapshot:
         """Take in samples that came since the last time."""
         for block in blocks:
-            self._times.add(SERIES["response"](block[block["phase"] == 0]))
+            self._times.add(rank_times(block)[is_ranked(block)])
         return self.describe(progress, self._times, note)
 
     def describe(self, progress: Progress, times: Histogram, note: str = "") -> Snapshot:

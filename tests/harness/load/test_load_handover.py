@@ -295,7 +295,7 @@ async def ask_without_cease(
     st.integers(1, 8),
     st.lists(st.lists(st.integers(0, 7), min_size=1, unique=True), min_size=1, max_size=20),
 )
-def test_cases_that_are_passed_on_are_given_back_and_as_many_taken(
+def test_a_case_that_is_passed_on_is_given_back_and_the_next_one_taken(
     cases: list[int], users: int, ended: list[list[int]]
 ) -> None:
     one, two = Cases(tuple(cases)), Cases(tuple(cases))
@@ -304,10 +304,25 @@ def test_cases_that_are_passed_on_are_given_back_and_as_many_taken(
     request = users
     for places in [[place % users for place in some if place < users] for some in ended]:
         for place in places:
-            two.give_back(flying[place])
-        taken = one.pass_on([flying[place] for place in places], request)
-        assert taken == [two.take(number) for number in range(request, request + len(places))]
+            back = flying[place]
+            two.give_back(back)
+            flying[place] = two.take(request)
+            assert one.pass_on(back, request) == flying[place]
+            request += 1
         assert one.doubled == two.doubled
-        request += len(places)
-        for place, case in zip(places, taken, strict=True):
-            flying[place] = case
+
+
+@given(st.integers(1, 4), st.lists(st.integers(1, 9), min_size=1))
+def test_the_only_case_is_passed_on_as_one_of_many_is(users: int, times: list[int]) -> None:
+    one, two = Cases((5, 5)), Cases((5,))
+    assert one.is_one
+    assert not Cases((5, 6)).is_one
+    assert [one.take(number) for number in range(users)] == [two.take(number) for number in range(users)]
+    for count in times:
+        one.pass_on_only(count)
+        for number in range(count):
+            two.pass_on(5, number)
+    one.give_back(5)
+    two.give_back(5)
+
+    assert (one.take(0), one.doubled) == (two.take(0), two.doubled)

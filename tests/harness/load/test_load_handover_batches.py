@@ -1,9 +1,8 @@
-"""Several users whose answers come together: all are read before any asks again, and one that is odd is alone in that."""
+"""Several users whose answers come together: each asks again before the next is read, and one that is odd is alone in that."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import runpy
 import select
@@ -158,8 +157,7 @@ def test_an_odd_answer_among_others_comes_out_the_same_both_ways(
 def test_answers_that_take_turns_are_told_apart_whatever_their_size(
     make_loop: MakeLoop, size_bytes: int, tmp_path: Path
 ) -> None:
-    one, two = (Step((make_response(b"200 OK", "length", byte * size_bytes),)) for byte in (b"1", b"2"))
-    rounds = [[one, two, one, one, two], [two, one, one, two, two]] * 4
+    rounds = take_turns(size_bytes, size_bytes)
     short = run_rounds(rounds, make_loop, tmp_path / "short", is_short=True)
     long = run_rounds(rounds, make_loop, tmp_path / "long", is_short=False)
 
@@ -168,8 +166,75 @@ def test_answers_that_take_turns_are_told_apart_whatever_their_size(
     assert Counter(record[2] for record in short.records.elements()) == {0: 20, 1: 20, NO_ANSWER: USERS}
 
 
+HEAD_BYTES = len(make_response(b"200 OK", "length", b"-" * 400)) - 400
+EDGES = [handover._SHORT_BYTES + more - HEAD_BYTES for more in (-1, 0, 1)]
+"""Bodies of responses that are just shorter than what is asked for of a short one, as long, and longer."""
+
+
 @LOOPS
-def test_answers_that_come_together_are_all_read_before_anybody_asks_again(make_loop: MakeLoop, tmp_path: Path) -> None:
+@pytest.mark.parametrize("first_bytes", [*EDGES, 10, 3000, 200_000])
+@pytest.mark.parametrize("second_bytes", EDGES)
+def test_an_answer_of_another_length_than_the_latest_is_read_whole(
+    make_loop: MakeLoop, first_bytes: int, second_bytes: int, tmp_path: Path
+) -> None:
+    rounds = take_turns(first_bytes, second_bytes)
+    short = run_rounds(rounds, make_loop, tmp_path / "short", is_short=True)
+    long = run_rounds(rounds, make_loop, tmp_path / "long", is_short=False)
+
+    assert short.records == long.records
+    # What comes in pieces goes the other way.
+    assert short.short >= SHORT - USERS or first_bytes == 200_000
+    assert Counter(record[0] for record in short.records.elements())[second_bytes] >= 20
+
+
+def take_turns(first_bytes: int, second_bytes: int) -> list[list[Any]]:
+    one, two = (
+        Step((make_response(b"200 OK", "length", byte * size),))
+        for byte, size in ((b"1", first_bytes), (b"2", second_bytes))
+    )
+    return [[one, two, one, one, two], [two, one, one, two, two]] * (ROUNDS // 2)
+
+
+@LOOPS
+@pytest.mark.parametrize("odd", ODD)
+def test_turns_that_follow_one_another_come_to_the_same(make_loop: MakeLoop, odd: str, tmp_path: Path) -> None:
+    rounds = [*[[FINE] * USERS] * 4, [FINE, FINE, ODD[odd], FINE, FINE], *[[FINE] * USERS] * 3]
+    with patch.object(handover, "_SLICE_NS", 0), patch.object(handover, "_BATCH", 1):
+        short = run_rounds(rounds, make_loop, tmp_path / "short", is_short=True)
+    long = run_rounds(rounds, make_loop, tmp_path / "long", is_short=False)
+
+    assert (short.records, short.counts) == (long.records, long.counts)
+    assert short.short >= 3 * USERS
+
+
+@LOOPS
+@pytest.mark.parametrize("slice_ns", [0, 10**9], ids=["turns that follow one another", "turns that are waited for"])
+def test_a_turn_that_fails_is_not_the_last_one(make_loop: MakeLoop, slice_ns: int, tmp_path: Path) -> None:
+    def fail_once(recorder: Recorder, records: Sequence[bytes]) -> None:
+        appended.append(len(records))
+        append(recorder, records)
+        if not failed and sum(appended) > 3 * USERS:
+            failed.append(len(appended))
+            raise OSError("there is no room")
+
+    appended: list[int] = []
+    failed: list[int] = []
+    append = Recorder.append
+    with (
+        patch.object(handover, "_SLICE_NS", slice_ns),
+        patch.object(handover, "_BATCH", 1),
+        patch.object(Recorder, "append", fail_once),
+        patch.object(asyncio.BaseEventLoop, "default_exception_handler", lambda *_: None),
+    ):
+        seen = run_rounds([[FINE] * USERS] * ROUNDS, make_loop, tmp_path / "short", is_short=True)
+
+    assert failed
+    assert sum(appended) == seen.short == SHORT
+    assert seen.counts["ended"] == (ROUNDS + 1) * USERS
+
+
+@LOOPS
+def test_whoever_was_answered_asks_again_before_the_next_answer_is_read(make_loop: MakeLoop, tmp_path: Path) -> None:
     def read(descriptor: int, length: int) -> bytes:
         calls.append("read")
         return read_socket(descriptor, length)
@@ -184,9 +249,7 @@ def test_answers_that_come_together_are_all_read_before_anybody_asks_again(make_
         seen = run_rounds([[FINE] * USERS] * ROUNDS, make_loop, tmp_path / "short", is_short=True)
 
     assert seen.short == SHORT
-    turns = [(kind, len(list(calls))) for kind, calls in itertools.groupby(calls)]
-    # Those of the opening, and of the answers whose heads were not known yet, are written one by one.
-    assert turns[-12:] == [("read", USERS), ("write", USERS)] * 6
+    assert calls[-12 * USERS :] == ["read", "write"] * (6 * USERS)
 
 
 @LOOPS

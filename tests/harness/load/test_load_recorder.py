@@ -110,7 +110,7 @@ def test_records_that_come_in_bundles_of_any_size_are_all_written_in_order(tmp_p
     # Bundles that end within the buffer, at its end and past it, and a single record after each.
     for size in (0, 64, 1982, 1, 2048, 2047, 2, 37):
         rows = range(number, number + size)
-        recorder.append([recording.pack_record(row, *(0,) * 4, 0, 0, NO_ANSWER, 0, 200, 0, 0) for row in rows])
+        recorder.append([pack(row) for row in rows])
         recorder.record_unsent(0, number + size, 0, Outcome.UNCONNECTED, warm_up=False)
         number += size + 1
     recorder.close()
@@ -123,7 +123,7 @@ def test_records_that_come_in_bundles_of_any_size_are_all_written_in_order(tmp_p
 def test_a_disk_that_is_full_is_said_and_not_written_past(tmp_path: Path, file: str) -> None:
     (tmp_path / file).symlink_to("/dev/full")
     recorder = Recorder(tmp_path, keep_bodies_bytes=1 << 20)
-    rows = [recording.pack_record(*(0,) * 5, 0, 0, NO_ANSWER, 0, 200, 0, 0)] * 2048
+    rows = [pack(0)] * 2048
     recorder.identify(0, 200, b"fine", "text/plain")
     with pytest.raises(OSError, match="No space left"):
         recorder.append(rows)
@@ -132,3 +132,8 @@ def test_a_disk_that_is_full_is_said_and_not_written_past(tmp_path: Path, file: 
     recorder.append(rows)
     with pytest.raises(OSError, match="No space left"):
         recorder.close()
+
+
+def pack(intended_ns: int) -> bytes:
+    endings = recording.pack_answer(0, 0, 0, NO_ANSWER), 0, recording.pack_ending(200, 0, 0)
+    return recording.pack_record_again(intended_ns, 0, 0, 0, *endings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
 
 class Cases:
@@ -11,15 +10,17 @@ class Cases:
 
     Attributes:
         doubled: requests that were sent while another one of their case was in flight.
+        is_one: there is one case only, which a load asks most often.
     """
 
-    __slots__ = ("_cases", "_flying", "_idle", "doubled")
+    __slots__ = ("_cases", "_flying", "_idle", "doubled", "is_one")
 
     def __init__(self, cases: tuple[int, ...]) -> None:
         self._cases = cases
         self._idle = deque(dict.fromkeys(cases))
         self._flying = dict.fromkeys(cases, 0)
         self.doubled = 0
+        self.is_one = len(self._flying) == 1
 
     def take(self, request: int) -> int:
         """Return the case of request number `request`, which is in flight from now on."""
@@ -37,27 +38,24 @@ class Cases:
         if not self._flying[case]:
             self._idle.append(case)
 
-    def pass_on(self, back: Sequence[int], request: int) -> list[int]:
-        """Give cases back and take as many, in one call; `request` is the number of the first that takes one."""
-        flying, idle, cases = self._flying, self._idle, self._cases
-        if len(flying) == 1 and back:
-            # A load of one body is the most usual one, and every step counts: what is in flight stays as it is.
-            self.doubled += len(back) - (flying[cases[0]] == len(back))
-            return list(back)
-        for case in back:
-            flying[case] -= 1
-            if not flying[case]:
-                idle.append(case)
-        taken = []
-        for number in range(request, request + len(back)):
-            if idle:
-                case = idle.popleft()
-            else:
-                case = cases[number % len(cases)]
-                self.doubled += 1
-            flying[case] += 1
-            taken.append(case)
-        return taken
+    def pass_on(self, case: int, request: int) -> int:
+        """Give a case back and take the next one, in one call: where the pacer has no time for two."""
+        flying, idle = self._flying, self._idle
+        flying[case] -= 1
+        if not flying[case]:
+            idle.append(case)
+        if idle:
+            case = idle.popleft()
+        else:
+            case = self.choose(request)
+            self.doubled += 1
+        flying[case] += 1
+        return case
+
+    def pass_on_only(self, times: int) -> None:
+        """Give the only case back and take it again, so many times in a row."""
+        if self._flying[self._cases[0]] > 1:
+            self.doubled += times
 
     def choose(self, request: int) -> int:
         """Return the case whose turn it is when all are in flight."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from seatrial.load.pacer.connection import now_ns
 from seatrial.load.pacer.one_step_connection import OneStepConnection
-from seatrial.load.pacer.recorder import Recorder, pack_record
-from seatrial.load.samples import NEVER, NO_ANSWER, Outcome
+from seatrial.load.pacer.recorder import Recorder, pack_answer, pack_ending, pack_record_again
+from seatrial.load.samples import NEVER, Outcome
 
 if TYPE_CHECKING:
     from seatrial.load.pacer.closed_loop import ClosedLoop
@@ -24,12 +24,17 @@ EXISTS: Final = hasattr(select, "epoll")
 _BATCH: Final = 32
 # Timers and whatever else the loop has to do wait no longer than for this and a batch.
 _SLICE_NS: Final = 1_000_000
-_READ_BYTES: Final = 1 << 16
+# With a bytes object's 33 bytes the most that Python's own allocator takes: a longer buffer costs a read 0.15 us.
+_SHORT_BYTES: Final = 479
+_LONG_BYTES: Final = 1 << 16
 # Of a response that is kept to tell the next one by: longer ones are compared by the recorder, which has their bodies anyway.
 _KEPT_BYTES: Final = 2048
 _ANSWERED: Final = Outcome.ANSWERED
 Leaving = tuple[OneStepConnection, bytes]
 """A connection, and what was read of it already."""
+Kept = tuple[bytes, bytes, tuple[bytes, bytes]]
+"""A response with its head, and what `pack_answer` and, in either phase, `pack_ending` made of it."""
+_NOTHING: Final[Kept] = b"", b"", (b"", b"")
 
 
 class Handover:
@@ -43,15 +48,19 @@ class Handover:
         self._engine = engine
         self._recorder = recorder
         self._connections: dict[int, OneStepConnection] = {}
-        # Of each case the latest response with its head, and which answer that was: most come again byte for byte.
-        self._responses: dict[int, tuple[bytes, int]] = {}
+        # Of each case the latest: most come again byte for byte.
+        self._responses: dict[int, Kept] = {}
+        self._read_bytes = _SHORT_BYTES
         self._epoll = select.epoll()
         self._loop = asyncio.get_running_loop()
-        # The loop's own poller tells when this one has something.
+        # While there is always something, turns follow one another: to be told by the loop's own poller costs whoever sends more.
+        self._next_turn: asyncio.Handle | None = None
         self._loop.add_reader(self._epoll.fileno(), self._take_turn)
 
     def close(self) -> None:
         """Read nothing more."""
+        if self._next_turn is not None:
+            self._next_turn.cancel()
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
@@ -63,14 +72,29 @@ class Handover:
         self._epoll.register(connection.descriptor, select.EPOLLIN)
 
     def _take_turn(self) -> None:
+        if self._next_turn is not None:
+            # First of all, for a turn that fails is not to be the last one.
+            self._next_turn = self._loop.call_soon(self._take_turn)
         until_ns = now_ns() + _SLICE_NS
         while events := self._epoll.poll(0, _BATCH):
             rest = iter(events)
             while leaving := self._hand_over(rest):
-                for connection, data in leaving:
-                    self._leave(connection, data)
+                self._leave(*leaving)
             if now_ns() >= until_ns:
+                self._keep_turning()
                 return
+        self._wait()
+
+    def _keep_turning(self) -> None:
+        if self._next_turn is None:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._next_turn = self._loop.call_soon(self._take_turn)
+
+    def _wait(self) -> None:
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+            self._loop.add_reader(self._epoll.fileno(), self._take_turn)
 
     def _leave(self, connection: OneStepConnection, data: bytes) -> None:
         """Have a connection's transport read it, after what was read already."""
@@ -81,104 +105,99 @@ class Handover:
         if data:
             connection.data_received(data)
 
-    def _hand_over(self, events: Iterator[tuple[int, int]]) -> list[Leaving]:
-        """Read and record until a connection is to leave, then send; return who leaves. Nobody does at the end of the events.
+    def _hand_over(self, events: Iterator[tuple[int, int]]) -> Leaving | None:
+        """Read, record and ask again until a connection is to leave; return it. None does at the end of the events.
 
-        All are read before any is sent to: what was read last was there for no longer than the reading took, and who is asked has
-        several requests to answer in a turn of its own.
-        """
-        answered: list[OneStepConnection] = []
-        leaving, read_ns = self._read(events, answered)
-        stuck, asked_ns = self._ask_again(answered)
-        self._engine.note_handed_over(len(answered), asked_ns - read_ns)
-        return leaving + stuck
-
-    def _read(self, events: Iterator[tuple[int, int]], answered: list[OneStepConnection]) -> tuple[list[Leaving], int]:
-        """Record and add to `answered` until a connection is to leave; return it, with what was read of it.
-
-        And, summed, the times at which the gauge has those that were answered end. They are read apart from those of the
-        records, before anything is done with an answer: to know one that never came before takes longer than to read it.
+        Whoever was read is asked again before the next one is read: with few users the server would else have nothing to do while
+        the others are read.
 
         One function, and names that are bound once a batch: beside the kernel, a request costs the interpreter's own steps.
         """
-        engine, recorder, connections = self._engine, self._recorder, self._connections
-        known, read, now, pack = engine.known_heads, os.read, now_ns, pack_record
-        identify, responses = recorder.identify if recorder.keeps_answers else None, self._responses
+        engine, connections, responses = self._engine, self._connections, self._responses
+        read, write, now, pack, read_bytes = os.read, os.write, now_ns, pack_record_again, self._read_bytes
         begin_ns, end_ns = engine.window_begin_ns, 0 if engine.stopped else engine.window_end_ns
-        head, (status, body_bytes, content_type, outcome) = known.latest, known.latest_known
-        head_bytes = len(head)
-        leaving: list[Leaving] = []
-        records: list[bytes] = []
-        answer, gauge_ns = NO_ANSWER, 0
+        requests, cases, request = engine.requests, engine.cases, engine.scheduled
+        is_one, records = cases.is_one, list[bytes]()
+        leaving: Leaving | None = None
+        idle_ns = 0
         for descriptor, _ in events:
             connection = connections[descriptor]
             try:
-                data = read(descriptor, _READ_BYTES)
+                data = read(descriptor, read_bytes)
             except OSError:
                 # Its transport finds out: what was lost before the first byte is lost, however the connection ended.
-                leaving.append((connection, b""))
+                leaving = connection, b""
                 break
             at_ns = now()
-            if not connection.fresh or at_ns >= end_ns:
-                leaving.append((connection, data))
-                break
-            if not data.startswith(head):
-                if known.look_up(data) is None:
-                    leaving.append((connection, data))
+            # The gauge reads the clock by itself, before anything is done with an answer: to know one that never came before
+            # takes longer than to read it.
+            gauge_ns = now()
+            case = connection.case
+            response, answer, endings = responses.get(case, _NOTHING)
+            if data != response or at_ns >= end_ns or not connection.fresh:
+                if len(data) == read_bytes:
+                    data += _read_on(descriptor)
+                kept = self._recognize(connection, data) if connection.fresh and at_ns < end_ns else None
+                if kept is None:
+                    leaving = connection, data
                     break
-                head, (status, body_bytes, content_type, outcome) = known.latest, known.latest_known
-                head_bytes = len(head)
-            if len(data) - head_bytes != body_bytes or outcome is not _ANSWERED:
-                leaving.append((connection, data))
-                break
-            gauge_ns += now()
-            case, intended_ns = connection.case, connection.intended_ns
-            if identify is not None:
-                latest = responses.get(case)
-                if latest is not None and latest[0] == data:
-                    answer = latest[1]
-                else:
-                    answer = identify(case, status, data[head_bytes:], content_type)
-                    if len(data) <= _KEPT_BYTES:
-                        responses[case] = data, answer
-            record = pack(
-                intended_ns,
-                connection.sent_ns,
-                at_ns,
-                at_ns,
-                NEVER,
-                body_bytes,
-                case,
-                answer,
-                connection.number,
-                status,
-                _ANSWERED,
-                intended_ns < begin_ns,
-            )
-            records.append(record)
-            connection.intended_ns = at_ns
-            answered.append(connection)
-        recorder.append(records)
-        return leaving, gauge_ns
-
-    def _ask_again(self, answered: list[OneStepConnection]) -> tuple[list[Leaving], int]:
-        """Send on each connection; return those whose socket did not take all of it, and the sum of the gauge's times."""
-        engine, write, now = self._engine, os.write, now_ns
-        first, requests = engine.scheduled, engine.requests
-        cases = engine.cases.pass_on([connection.case for connection in answered], first)
-        leaving: list[Leaving] = []
-        gauge_ns = 0
-        for request, (connection, case) in enumerate(zip(answered, cases, strict=True), first):
+                response, answer, endings = kept
+            intended_ns = connection.intended_ns
+            ending = endings[intended_ns < begin_ns]
+            records.append(pack(intended_ns, connection.sent_ns, at_ns, at_ns, answer, connection.number, ending))
+            if not is_one:
+                connection.case = case = cases.pass_on(case, request)
             asked = requests[case]
-            connection.request, connection.case = request, case
+            connection.intended_ns = at_ns
+            connection.request = request
+            request += 1
             connection.carried += 1
-            gauge_ns += now()
+            idle_ns += now() - gauge_ns
             connection.sent_ns = now()
             try:
-                written = write(connection.descriptor, asked)
+                written = write(descriptor, asked)
             except OSError:
                 written = 0
             if written != len(asked):
                 connection.leave_with_transport(asked[written:])
-                leaving.append((connection, b""))
-        return leaving, gauge_ns
+                leaving = connection, b""
+                break
+        if records:
+            self._note(records, idle_ns)
+        return leaving
+
+    def _note(self, records: list[bytes], idle_ns: int) -> None:
+        """Count and keep requests that were answered and followed by the next ones."""
+        if self._engine.cases.is_one:
+            self._engine.cases.pass_on_only(len(records))
+        self._engine.note_handed_over(len(records), idle_ns)
+        self._recorder.append(records)
+
+    def _recognize(self, connection: OneStepConnection, data: bytes) -> Kept | None:
+        """Return what is recorded of a response that is not the latest of its case; None when its connection is to leave."""
+        known = self._engine.known_heads
+        if not data.startswith(known.latest) and known.look_up(data) is None:
+            return None
+        status, body_bytes, content_type, outcome = known.latest_known
+        body = data[len(known.latest) :]
+        if len(body) != body_bytes or outcome is not _ANSWERED:
+            return None
+        answer = pack_answer(
+            NEVER,
+            body_bytes,
+            connection.case,
+            self._recorder.identify(connection.case, status, body, content_type),
+        )
+        kept = data, answer, (pack_ending(status, outcome, False), pack_ending(status, outcome, True))
+        if len(data) <= _KEPT_BYTES:
+            self._responses[connection.case] = kept
+        self._read_bytes = _SHORT_BYTES if len(data) < _SHORT_BYTES else _LONG_BYTES
+        return kept
+
+
+def _read_on(descriptor: int) -> bytes:
+    """Return what is there of a response that is longer than the latest one; nothing when that was all."""
+    try:
+        return os.read(descriptor, _LONG_BYTES)
+    except OSError:
+        return b""

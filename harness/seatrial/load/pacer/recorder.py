@@ -22,12 +22,17 @@ MOST_INDEXED = 1 << 15
 _BLOCK = 2048
 _ANSWERS_BUFFER_BYTES = 1 << 16
 _PACK = struct.Struct("<5q4IH2B")
-# The two layouts are one.
-assert _PACK.size == SAMPLE.itemsize
+_PACK_AGAIN = struct.Struct("<4q20sI4s")
+# The three layouts are one.
+assert _PACK.size == _PACK_AGAIN.size == SAMPLE.itemsize
 _RECORD_BYTES = _PACK.size
 _pack_into = _PACK.pack_into
-pack_record = _PACK.pack
-"""Bytes of one record, from its fields in the order of `SAMPLE`."""
+pack_record_again = _PACK_AGAIN.pack
+"""Bytes of one record: its first four times, what `pack_answer` made, the connection, and what `pack_ending` made."""
+pack_answer = struct.Struct("<q3I").pack
+"""Bytes of those fields that stay while an answer comes again: connect_ns, size_bytes, case, answer."""
+pack_ending = struct.Struct("<H2B").pack
+"""Bytes of status, outcome and phase."""
 _pack_kind = struct.Struct("<IH").pack
 _BUFFER_BYTES = _BLOCK * _RECORD_BYTES
 
@@ -82,7 +87,7 @@ class Recorder:
         self._flush_full()
 
     def append(self, records: Sequence[bytes]) -> None:
-        """Append records that `pack_record` made, not more than fit the buffer."""
+        """Append records that `pack_record_again` made, not more than fit the buffer."""
         packed = b"".join(records)
         if self._filled + len(packed) > _BUFFER_BYTES:
             self.flush()
