@@ -79,6 +79,39 @@ def test_what_is_odd_comes_out_the_same_both_ways(make_loop: MakeLoop, odd: str)
     assert (short.short > 0, long.short) == (True, 0)
 
 
+@LOOPS
+@pytest.mark.parametrize("size_bytes", [4, 3000])
+@pytest.mark.parametrize("before", range(6))
+def test_the_end_of_a_connection_is_no_answer_whatever_came_before(
+    make_loop: MakeLoop, before: int, size_bytes: int
+) -> None:
+    fine = Step((make_response(b"200 OK", "length", b"f" * size_bytes),))
+    script = [*[fine] * before, Step((), closes=True), *[fine] * 5]
+    short, long = (
+        run_script(script, make_loop=make_loop, is_short=is_short, max_body_bytes=1 << 20) for is_short in (True, False)
+    )
+
+    assert (short.records, short.answers, short.counts) == (long.records, long.answers, long.counts)
+    assert short.short > 0
+
+
+@LOOPS
+@pytest.mark.parametrize("more_bytes", [-1, 0, 1])
+def test_a_second_answer_behind_one_as_long_as_a_short_read_is_the_first_ones(
+    make_loop: MakeLoop, more_bytes: int
+) -> None:
+    head_bytes = len(make_response(b"200 OK", "length", b"-" * 400)) - 400
+    edge = make_response(b"200 OK", "length", b"e" * (handover._SHORT_BYTES + more_bytes - head_bytes))
+    # The latest one that was looked into is short, and so is what the next read takes.
+    script = [*[Step((edge,)), FINE] * 4, Step((edge,)), ODD["another body"], Step((edge + edge,)), *[FINE] * 5]
+    short, long = (
+        run_script(script, make_loop=make_loop, is_short=is_short, max_body_bytes=1 << 20) for is_short in (True, False)
+    )
+
+    assert (short.records, short.answers, short.counts) == (long.records, long.answers, long.counts)
+    assert short.short > 0
+
+
 @given(st.lists(st.one_of(st.just(FINE), steps), max_size=8))
 def test_any_script_comes_out_the_same_both_ways(script: list[Any]) -> None:
     whole = [FINE, FINE, FINE, *script, FINE]

@@ -32,9 +32,10 @@ _KEPT_BYTES: Final = 2048
 _ANSWERED: Final = Outcome.ANSWERED
 Leaving = tuple[OneStepConnection, bytes]
 """A connection, and what was read of it already."""
-Kept = tuple[bytes, bytes, tuple[bytes, bytes]]
+Kept = tuple[bytes | None, bytes, tuple[bytes, bytes]]
 """A response with its head, and what `pack_answer` and, in either phase, `pack_ending` made of it."""
-_NOTHING: Final[Kept] = b"", b"", (b"", b"")
+# None, for the end of a connection reads as no bytes.
+_NOTHING: Final[Kept] = None, b"", (b"", b"")
 
 
 class Handover:
@@ -141,7 +142,7 @@ class Handover:
                 if kept is None:
                     leaving = connection, data
                     break
-                response, answer, endings = kept
+                _, answer, endings = kept
             intended_ns = connection.intended_ns
             ending = endings[intended_ns < begin_ns]
             records.append(pack(intended_ns, connection.sent_ns, at_ns, at_ns, answer, connection.number, ending))
@@ -189,7 +190,8 @@ class Handover:
             self._recorder.identify(connection.case, status, body, content_type),
         )
         kept = data, answer, (pack_ending(status, outcome, False), pack_ending(status, outcome, True))
-        if len(data) <= _KEPT_BYTES:
+        # One just as long as a short read would be taken for the latest with more behind it.
+        if len(data) <= _KEPT_BYTES and len(data) != _SHORT_BYTES:
             self._responses[connection.case] = kept
         self._read_bytes = _SHORT_BYTES if len(data) < _SHORT_BYTES else _LONG_BYTES
         return kept
