@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,6 +138,23 @@ def test_that_the_client_was_busy_is_all_that_its_throughput_may_be_invalid_for(
     from load_table.clients import read_ours
 
     assert read_ours(make_result(*reasons)) == (100.0, was_busy, flaw)
+
+
+def test_wrk_sends_what_the_command_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from load_table import clients
+    from seatrial.load.address import compose_request, resolve
+
+    monkeypatch.setattr(clients.shutil, "which", lambda _name: "wrk")
+    monkeypatch.setattr(clients, "_run", lambda *_: "Requests/sec: 7.5")
+    run = clients.run_wrk(clients.Loop("http://127.0.0.1:1/", 2, 1.0, 0, tmp_path))
+
+    sent = compose_request(resolve("http://127.0.0.1:1/"), method="", headers=(), body=clients.BODY.encode()).decode()
+    script = (tmp_path / "post.lua").read_text()
+    told = dict(re.findall(r"wrk\.headers\['(.+)'\] = '(.+)'", script))
+    assert run == clients.Run(7.5)
+    assert f"wrk.body = '{clients.BODY}'" in script
+    assert told.keys() == {"User-Agent", "Accept", "Content-Type"}
+    assert all(f"\r\n{name}: {value}\r\n" in sent for name, value in told.items())
 
 
 def make_rounds(*ours: Any, wrk: float | None = 100.0) -> dict[int, list[dict[str, Any]]]:

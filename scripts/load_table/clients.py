@@ -16,12 +16,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from load_table.verdicts import says_busy, tell
+from seatrial.load.address import compose_request, resolve
 from seatrial.load.host_lock import PATIENCE_S
 from seatrial.load.result import LoadResult
 
 BODY = '{"inputs":[{"name":"number","datatype":"INT64","shape":[1],"data":[123456789]}]}'
-HEADERS = {"User-Agent": "seatrial", "Accept": "*/*", "Content-Type": "application/json"}
-"""What `seatrial load` sends besides; what a server does for a request depends on its head."""
 LOCUSTFILE = """
 from locust import {kind}, constant, task
 
@@ -81,6 +80,11 @@ def _run(argv: list[str], loop: Loop, given: str = "", patience_s: float = 0.0) 
     return done.stdout
 
 
+def compose(url: str) -> str:
+    """Return the request that the command sends: what a server does for one depends on its head, so wrk sends the same."""
+    return compose_request(resolve(url), method="", headers=(), body=BODY.encode()).decode()
+
+
 def run_seatrial(loop: Loop) -> Run | None:
     """Through the command, as a user has it."""
     options = ["--users", str(loop.users), "--warm-up", "0", "--duration", str(loop.duration_s)]
@@ -105,7 +109,9 @@ def run_wrk(loop: Loop) -> Run | None:
     if shutil.which("wrk") is None:
         return None
     script = loop.directory / "post.lua"
-    lines = (f"wrk.headers['{name}'] = '{value}'\n" for name, value in HEADERS.items())
+    # Host and Content-Length are its own.
+    headers = [line.split(": ") for line in compose(loop.url).partition("\r\n\r\n")[0].splitlines()[2:-1]]
+    lines = (f"wrk.headers['{name}'] = '{value}'\n" for name, value in headers)
     script.write_text(f"wrk.method = 'POST'\nwrk.body = '{BODY}'\n{''.join(lines)}")
     said = _run(["wrk", "-t1", f"-c{loop.users}", f"-d{loop.duration_s:g}s", "-s", str(script), loop.url], loop)
     if "Non-2xx" in said:
@@ -116,10 +122,8 @@ def run_wrk(loop: Loop) -> Run | None:
 def run_bare_loop(loop: Loop) -> Run | None:
     """What uvloop itself allows, when nothing is read and nothing recorded."""
     parts = urlsplit(loop.url)
-    headers = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-    request = f"POST / HTTP/1.1\r\nHost: {parts.netloc}\r\n{headers}Content-Length: {len(BODY)}\r\n\r\n{BODY}"
     argv = [sys.executable, str(Path(__file__).with_name("bare_loop.py")), str(parts.hostname), str(parts.port)]
-    return Run(float(_run([*argv, str(loop.users), str(loop.duration_s)], loop, request)))
+    return Run(float(_run([*argv, str(loop.users), str(loop.duration_s)], loop, compose(loop.url))))
 
 
 def run_hey(loop: Loop) -> Run | None:
