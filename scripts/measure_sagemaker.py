@@ -11,7 +11,6 @@ it, with so many endpoints in service, each with a process as its container.
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import socket
 import statistics
@@ -26,6 +25,7 @@ import boto3
 import psutil
 from botocore.config import Config
 
+from seatrial.environ import copy_environ
 from seatrial.owner import Owner
 from seatrial.wires.sagemaker import sign_request
 from seatrial_fixtures.sagemaker.emulator import Emulator
@@ -155,7 +155,7 @@ def main() -> int:
                 images=(IMAGE,),
                 programs={IMAGE: (sys.executable, str(CONTAINER), "{port}")},
             )
-            with Emulator.start(owner, settings, environment=dict(os.environ)) as emulator:
+            with Emulator.start(owner, settings, environment=copy_environ()) as emulator:
                 names = make_endpoints(emulator, max(1, options.endpoints))
                 tell_memory(emulator, len(names))
                 if options.asks:

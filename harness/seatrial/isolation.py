@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from seatrial.environ import copy_environ
+
 HIDDEN_PATHS = (
     "/var/run/docker.sock",
     "/run/docker.sock",
@@ -68,8 +70,12 @@ _HANDOVER = "SEATRIAL_HIDDEN_PATHS"
 
 
 def clean_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return a child's environment without what opens a door, with the paths that `enter_isolation` shall cover there."""
-    kept = {name: value for name, value in environ.items() if not _is_secret(name, value)}
+    """Return a child's environment without what opens a door, with the paths that `enter_isolation` shall cover there.
+
+    Args:
+        environ: `os.environ` itself may be given, which others change meanwhile.
+    """
+    kept = {name: value for name, value in copy_environ(environ).items() if not _is_secret(name, value)}
     paths = [path for name in _PATH_VARIABLES for path in environ.get(name, "").split(os.pathsep) if path]
     for name in ("DOCKER_HOST", "CONTAINER_HOST"):
         paths += [environ.get(name, "").removeprefix("unix://")]

@@ -13,10 +13,13 @@ import pytest
 import seatrial
 import seatrial_fixtures
 from seatrial.environ import copy_environ
+from seatrial.isolation import clean_environ
+from seatrial.owner import Owner
 
 ALL_AT_ONCE = re.compile(
     r"\*\*os\.environ|os\.environ\.(items|copy|values)\(|(?:dict|clean_environ)\(os\.environ\)|env(?:ironment)?=os\.environ\b"
 )
+SUITES = Path(__file__).parents[1] / "suites"
 IN_ONE_THREAD = {"cli/run.py"}
 """Where nothing else runs yet."""
 
@@ -38,6 +41,26 @@ def test_a_variable_that_is_taken_out_meanwhile_is_left_out(monkeypatch: pytest.
 
 def test_everything_else_is_in_the_copy() -> None:
     assert copy_environ() == dict(os.environ)
+
+
+def test_whoever_takes_an_environment_may_be_given_the_one_that_others_change(
+    trial_id: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Technologies of others give `os.environ` as it is, from the thread in which their target starts."""
+    changing = Vanishing({**copy_environ(), "STAYS": "1"})
+
+    assert clean_environ(changing)["STAYS"] == "1"
+    with Owner.start(trial_id, tmp_path / "state") as owner:
+        assert owner.spawn(["sh", "-c", "echo $STAYS"], env=changing).wait(timeout=10) == 0
+    assert capfd.readouterr().out == "1\n"
+
+
+def test_no_technology_of_the_tests_copies_the_environment() -> None:
+    """They start in threads too, of a trial within a process of its own."""
+    plugins = [path for path in SUITES.glob("*.py") if "registry.add(" in path.read_text()]
+
+    assert len(plugins) > 1
+    assert [path.name for path in plugins if ALL_AT_ONCE.search(path.read_text())] == []
 
 
 @pytest.mark.parametrize("package", [seatrial, seatrial_fixtures], ids=lambda package: package.__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import msgspec
 
 from seatrial import registry
 from seatrial.endpoint import Endpoint
+from seatrial.environ import copy_environ
 from seatrial.errors import DeploymentError
 from seatrial.isolation import clean_environ
 from seatrial.loading import LoadingError
@@ -117,7 +117,7 @@ class LivingDeployment(ProcessDeployment):
 
         def launch(served: ModelDirectory) -> Launch:
             argv = [sys.executable, "-m", "seatrial_fixtures.wrong", name, "--model", str(served.path)]
-            return Launch(argv=[*argv, "--port", str(port)], env=clean_environ(os.environ))
+            return Launch(argv=[*argv, "--port", str(port)], env=clean_environ(copy_environ()))
 
         log_path = context.log_dir / f"{name}.log"
         process = ServedProcess("specimen", launch(model), port=port, log_path=log_path, ownership=context.ownership)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ import msgspec
 from seatrial import registry
 from seatrial.checks import UnsupportedError
 from seatrial.endpoint import Endpoint
+from seatrial.environ import copy_environ
 from seatrial.errors import DeploymentError
 from seatrial.isolation import clean_environ
 from seatrial.looking import Privileges
@@ -57,7 +57,7 @@ class RightDeployment(ProcessDeployment):
 
     def launch(self, model: ModelDirectory, socket: Path | None = None) -> Launch:
         argv = [sys.executable, str(SERVER), self.wrong, "--model", str(model.path)]
-        return Launch(argv=[*argv, "--socket", str(socket or self.socket)], env=clean_environ(os.environ))
+        return Launch(argv=[*argv, "--socket", str(socket or self.socket)], env=clean_environ(copy_environ()))
 
     def make_process(self, launch: Launch) -> ServedProcess:
         log_path = self.context.log_dir / f"{self.wrong}-{self.context.work_dir.name}.log"

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
+from seatrial.environ import copy_environ
 from seatrial.errors import HarnessError, SeatrialError
 from seatrial.owner.entries import Directory, Entry, Process, Spawning
 from seatrial.owner.journal import Journal
@@ -139,7 +140,7 @@ class OwnerClient:
         try:
             popen = subprocess.Popen(
                 argv,
-                env={**env, **self.environ()},
+                env={**copy_environ(env), **self.environ()},
                 cwd=cwd,
                 stdin=stdin,
                 stdout=stdout,
