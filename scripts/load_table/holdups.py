@@ -11,10 +11,11 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-# Sleeps for half a millisecond at a time, before all others on its CPU, and notes when it was woken late.
+# Sleeps for a short time, over and over, before all others on its CPU, and notes when it was woken late.
 _WATCHING = """
 import json, os, sys, threading, time
 os.sched_setaffinity(0, {int(sys.argv[1])})
+pause_ns, late_ns = int(sys.argv[2]), int(sys.argv[3])
 over = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 first = True
@@ -22,12 +23,13 @@ try:
     os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(2))
 except OSError:
     first = False
+print("watching", flush=True)
 late = []
 while not over.is_set():
-    due = time.monotonic_ns() + 500_000
-    time.sleep(0.0005)
+    due = time.monotonic_ns() + pause_ns
+    time.sleep(pause_ns / 1e9)
     now = time.monotonic_ns()
-    if now - due > 400_000:
+    if now - due > late_ns:
         late.append((due, now))
 print(json.dumps([first, late]))
 """
@@ -40,20 +42,33 @@ HELD_UP_ALLOWED = 0.05
 class HoldUps:
     """Watches while its block runs.
 
+    Args:
+        pause_s: for which a watcher sleeps. The shorter, the more of its CPU it takes.
+        late_s: from how late on it was held up. A hold-up as long as both together is found whenever it begins; of a shorter one
+            the end may come before the watcher is due.
+
     Attributes:
         spans_ns: shape (hold-ups, 2), begin and end on CLOCK_MONOTONIC, once the block has ended.
         is_first: the watchers had a real-time priority; without it what they felt may be other processes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, pause_s: float, late_s: float) -> None:
+        self._times_ns = [str(round(each * 1e9)) for each in (pause_s, late_s)]
         self.spans_ns: npt.NDArray[np.int64] = np.empty((0, 2), np.int64)
         self.is_first = True
 
     def __enter__(self) -> Self:
         self._watchers = [
-            subprocess.Popen([sys.executable, "-c", _WATCHING, str(cpu)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            subprocess.Popen(
+                [sys.executable, "-c", _WATCHING, str(cpu), *self._times_ns],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
             for cpu in sorted(os.sched_getaffinity(0))
         ]
+        for watcher in self._watchers:
+            assert watcher.stdout is not None
+            watcher.stdout.readline()
         return self
 
     def __exit__(self, *_: object) -> None:
