@@ -49,7 +49,7 @@ def load(  # noqa: PLR0917 - each is an option, given by name
         typer.Option(
             metavar="TEXT",
             help="Open loop: what must be kept, as 'p99 <= 50 ms and errors < 0.1 %'; failed requests count as infinitely "
-            "slow. The window ends early when that is known.",
+            "slow. The window ends early when the first half million requests tell.",
         ),
     ] = "",
     whole: Annotated[bool, typer.Option("--whole", help="With --objective: never end the window early.")] = False,

@@ -23,6 +23,9 @@ NOTICE_NS: Final = 100_000_000
 """Between the order that begins the window and its beginning: it must have arrived by then."""
 SETTLED_NS: Final = 500_000_000
 """What was due within so short a time may well be pending, and would leave open what is asked."""
+MOST_SEEN: Final = 500_000
+"""Requests of an open loop by which it may end early: they are kept, and put in order at each look. What so many leave open lies
+so near its bound that the time limit may as well end it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +63,8 @@ class Conductor:
         self._start_ns = start_ns
         self._watch = None if conduct.warm_up is None else WarmUpWatch(conduct.warm_up, start_ns)
         self.begin_ns = NEVER if conduct.warm_up is not None else start_ns + int(plan.warm_up_s * SECOND_NS)
-        # Laid down before the window, so that no look is chosen by what was seen.
-        self._looks_s = plan_looks(plan.duration_s)
+        # Laid down before the window, so that no look is chosen by what was seen. At the last there is nothing to stop any more.
+        self._looks_s = _choose_looks(plan.duration_s, offsets_ns)
         self._look = 0
         # Of what the window has seen, when it was due and how long it took: a quarter of a record.
         self._seen: list[tuple[Times, Times]] = []
@@ -81,7 +84,7 @@ class Conductor:
         if self._watch is not None:
             # The pacer's word: where the order came late the window begins later.
             self.begin_ns = progress.window_begin_ns
-        if self._conduct.stop is not None and self._offsets_ns is not None and not (self.stop and self.stop.stop):
+        if self._conduct.stop is not None and self._offsets_ns is not None and self._may_end():
             for block in blocks:
                 timed = block[block["phase"] == 0]
                 self._seen.append((timed["intended_ns"].copy(), rank_times(timed)))
@@ -97,22 +100,34 @@ class Conductor:
             message = f"the time limit was reached: {known}"
             self.stop = StopVerdict(why="limit", confidence=CONFIDENCE, message=message)
 
+    def _may_end(self) -> bool:
+        return self._look < len(self._looks_s) - 1 and not (self.stop and self.stop.stop)
+
     def _judge_stop(self, pacer: Pacer, rule: StopRule, offsets_ns: Offsets, seen_ns: int) -> None:
-        last = len(self._looks_s) - 1
-        # The last look is the time limit: there is nothing to stop any more.
-        if self._look >= last:
-            return
         bounds_ms = [each.bound_ms for each in rule.quantiles if each.bound_ms is not None]
         settled_ns = max([SETTLED_NS, *(int(bound_ms * 1e6) for bound_ms in bounds_ms)])
-        until_ns = self.begin_ns + int(self._looks_s[self._look] * SECOND_NS)
+        into_ns = int(self._looks_s[self._look] * SECOND_NS)
+        until_ns = self.begin_ns + into_ns
         if seen_ns - settled_ns < until_ns:
             return
         self._seen = [_join(self._seen)]
-        times = rank_so_far(*self._seen[0], offsets_ns + self.begin_ns, until_ns=until_ns, seen_ns=seen_ns)
+        due_ns = offsets_ns[: np.searchsorted(offsets_ns, into_ns)] + self.begin_ns
+        times = rank_so_far(*self._seen[0], due_ns, until_ns=until_ns, seen_ns=seen_ns)
         self.stop = judge_stop(times.least, rule, look=self._look, looks=len(self._looks_s), most=times.most)
         self._look += 1
         if self.stop.stop:
             pacer.end_window()
+        if not self._may_end():
+            self._seen = []
+
+
+def _choose_looks(duration_s: float, offsets_ns: Offsets | None) -> tuple[float, ...]:
+    """Return when to look, the last at the time limit: where more than `MOST_SEEN` would be due by then, not before it."""
+    *early_s, limit_s = plan_looks(duration_s)
+    if offsets_ns is None:
+        return (*early_s, limit_s)
+    due = np.searchsorted(offsets_ns, np.array(early_s) * SECOND_NS)
+    return (*(each_s for each_s, count in zip(early_s, due.tolist(), strict=True) if count <= MOST_SEEN), limit_s)
 
 
 def _join(seen: Sequence[tuple[Times, Times]]) -> tuple[Times, Times]:

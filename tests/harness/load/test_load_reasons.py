@@ -10,6 +10,7 @@ import pytest
 
 from drawn_runs import CALM, MS, START_NS, change, draw_queue, make_run
 from seatrial.load.analysis import analyse
+from seatrial.load.checking import Checked
 from seatrial.load.driver import PacerRun
 from seatrial.load.machine import MachineUse
 from seatrial.load.result import LoadResult
@@ -52,6 +53,13 @@ def test_a_run_that_is_no_measurement_has_no_figures(samples: Samples, done: dic
     assert result.response_time_s.p50 is None
     assert result.service_time_s.max is None
     assert result.requests == len(samples)
+
+
+@pytest.mark.parametrize(("unchecked", "found"), [(1, ["unchecked-answers"]), (0, [])])
+def test_answers_that_were_not_compared_make_a_run_no_measurement(unchecked: int, found: list[str]) -> None:
+    checked = Checked(right=len(CALM) - unchecked, wrong=0, refused=0, mixed_up=0, unchecked=unchecked, examples=())
+
+    assert codes(make_run(CALM), checked=checked) == found
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import runpy
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -165,6 +166,32 @@ def conduct(rule: StopRule, offsets_ns: Times, samples: Samples, at_s: Sequence[
         conductor.look(pacer, progress, [ended])
         before_ns = int(each * 1e9)
     return conductor.stop
+
+
+def test_what_remains_open_for_long_is_not_kept_for_ever() -> None:
+    """2,000,000 requests whose median is the bound: memory is that of the first ones."""
+    rate, seconds = 20_000, 100
+    offsets_ns = make_schedule(rate, seconds)
+    plan = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=seconds)
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.5, bound_ms=5.0),))
+    orders: list[str] = []
+    pacer: Any = SimpleNamespace(end_window=lambda: orders.append("end"))
+    conductor = Conductor(Conduct(stop=rule), plan, offsets_ns, 0)
+    took_ns = np.tile([4_000_000, 6_000_000], rate // 2)
+    tracemalloc.start()
+    for second in range(seconds):
+        block = ask(offsets_ns[second * rate : (second + 1) * rate], took_ns)
+        progress = Progress(elapsed_s=second + 1, sent=0, ended=0, failed=0, in_flight=0)
+        conductor.look(pacer, progress, [block])
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    conductor.conclude()
+
+    assert peak_bytes < 80e6
+    assert orders == []
+    assert conductor.stop is not None
+    assert conductor.stop.why == "limit"
+    assert "p50" in conductor.stop.message
 
 
 @pytest.mark.parametrize(
