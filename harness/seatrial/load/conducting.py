@@ -24,8 +24,8 @@ NOTICE_NS: Final = 100_000_000
 SETTLED_NS: Final = 500_000_000
 """What was due within so short a time may well be pending, and would leave open what is asked."""
 MOST_SEEN: Final = 500_000
-"""Requests of an open loop by which it may end early: they are kept, and put in order at each look. What so many leave open lies
-so near its bound that the time limit may as well end it."""
+"""Requests of an open loop by which it may end early: they are kept, and put in order at each look. What so many leave open, a
+bound that is nearly met or an error rate of a few in a million, the time limit ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,11 @@ class Conductor:
         """Say, where the window did not end early though it might have, that it ended at its time limit."""
         may_stop = self._conduct.stop is not None and self._offsets_ns is not None
         if may_stop and not (self.stop and self.stop.stop):
-            known = self.stop.message if self.stop else "it was shorter than what is looked at"
+            known = (
+                self.stop.message
+                if self.stop
+                else "nothing was looked at before, for it was short, or too much was due"
+            )
             message = f"the time limit was reached: {known}"
             self.stop = StopVerdict(why="limit", confidence=CONFIDENCE, message=message)
 

@@ -103,6 +103,24 @@ def test_a_window_that_might_have_ended_early_says_that_it_did_not(
     assert (conductor.stop.why if conductor.stop else None) == why
 
 
+def test_of_more_than_may_be_kept_before_the_first_look_nothing_is_kept_and_that_is_said() -> None:
+    rule = StopRule(quantiles=(WatchedQuantile(p=0.5, bound_ms=5.0),))
+    offsets_ns = make_schedule(500_000, 6.0)
+    plan = Plan(destination=Destination(), requests=(), cases=(), mode="open", duration_s=30.0)
+    pacer: Any = SimpleNamespace(end_window=lambda: pytest.fail("it was ended"))
+    conductor = Conductor(Conduct(stop=rule), plan, offsets_ns, 0)
+
+    conductor.look(
+        pacer, Progress(elapsed_s=8, sent=0, ended=0, failed=0, in_flight=0), [ask(offsets_ns[:1000], 10**6)]
+    )
+    conductor.conclude()
+
+    assert conductor._seen == []
+    assert conductor.stop is not None
+    assert conductor.stop.why == "limit"
+    assert "too much was due" in conductor.stop.message
+
+
 def test_too_few_requests_decide_nothing() -> None:
     rule = StopRule(quantiles=(WatchedQuantile(p=0.99, bound_ms=1e6),), error_rate=0.5)
 
