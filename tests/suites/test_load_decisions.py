@@ -83,6 +83,20 @@ def test_an_exchange_in_the_warm_up_alone_fails_as_well() -> None:
         decide_answers(record_run(valid=False, mixed_up=1, answered=100))
 
 
+def test_answers_that_may_have_been_exchanged_unseen_do_not_pass() -> None:
+    """All right, and with more requests in flight than there are questions."""
+    record = record_run(answered=100)
+    shared = msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, client={"doubled": 3.0}))
+    with pytest.raises(UnsupportedError, match="all 100 answers .* 3 requests, .* all 9 golden cases"):
+        decide_answers(shared)
+
+    wrong = record_run(answered=98, wrong=2)
+    with pytest.raises(AssertionError):
+        decide_answers(
+            msgspec.structs.replace(wrong, result=msgspec.structs.replace(wrong.result, client={"doubled": 3.0}))
+        )
+
+
 def test_requests_without_an_answer_fail_where_the_client_could_measure() -> None:
     with pytest.raises(AssertionError, match="2 truncated"):
         decide_answers(record_run(answered=98, truncated=2))

@@ -23,10 +23,17 @@ def decide_answers(record: LoadRecord) -> None:
     Raises:
         InvalidMeasurementError: the run is no measurement, and no answer in it is wrong.
         AssertionError: an answer is wrong, or in a run that is a measurement there is none.
+        UnsupportedError: all are right, and some were asked for twice at a time: whose answer was whose is not told there.
     """
     require_right(record)
     result = require_valid(record).result
     assert result.outcomes.get("answered", 0) == result.requests, describe_answers(result)
+    if doubled := result.client.get("doubled"):
+        raise UnsupportedError(
+            f"all {result.requests} answers of the window are right, but {doubled:.0f} requests, warm-up included, asked what "
+            f"another one in flight asked as well, for all {record.cases} golden cases that differ were in flight: had such "
+            "answers been exchanged, it would not show; with more such cases, or at a lower rate, it would"
+        )
 
 
 def decide_capacity(record: CapacityRecord) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from chance import find_two_sided, is_likely
 from seatrial.errors import UsageError
 from seatrial.load import arrivals as arrivals_module
 from seatrial.load import schedules, traces
@@ -38,13 +39,30 @@ def draw(
 
 
 def is_poisson(offsets_ns: npt.NDArray[np.int64], rate: float, duration_s: float) -> bool:
-    """Kolmogorov-Smirnov of the gaps, and the dispersion of the counts of one-second windows."""
+    """Kolmogorov-Smirnov of the gaps, and the dispersion of the counts of one-second windows (Cochran, Biometrics 10, 1954)."""
     gaps_s = np.diff(offsets_ns) / 1e9
-    fits = stats.kstest(gaps_s, "expon", args=(0, 1 / rate)).pvalue > 1e-4
     counts = np.bincount((offsets_ns // 1_000_000_000).astype(np.int64), minlength=int(duration_s))
     freedom = len(counts) - 1
-    low, high = stats.chi2.ppf([1e-5, 1 - 1e-5], freedom)
-    return bool(fits and low < freedom * counts.var(ddof=1) / counts.mean() < high)
+    dispersion = freedom * counts.var(ddof=1) / counts.mean()
+    return is_likely(stats.kstest(gaps_s, "expon", args=(0, 1 / rate)).pvalue) and is_likely(
+        find_two_sided(stats.chi2.cdf(dispersion, freedom), stats.chi2.sf(dispersion, freedom))
+    )
+
+
+def has_count(offsets_ns: npt.NDArray[np.int64], rate: float, shape: float, duration_s: float) -> bool:
+    """Of gamma gaps so many fit in as often as a sum of them, which is gamma distributed too, is no longer than the duration."""
+    count, mean_s = len(offsets_ns), 1 / (rate * shape)
+    at_most = stats.gamma.sf(duration_s, (count + 1) * shape, scale=mean_s)
+    at_least = stats.gamma.cdf(duration_s, count * shape, scale=mean_s)
+    return is_likely(find_two_sided(at_most, at_least))
+
+
+def has_variation(offsets_ns: npt.NDArray[np.int64], shape: float) -> bool:
+    """The gaps' deviation over their mean is that of a gamma law, up to its error in many gaps (by the delta method)."""
+    gaps = np.diff(offsets_ns)
+    error = ((0.5 + 0.5 / shape) / len(gaps)) ** 0.5
+    off = abs(gaps.std() / gaps.mean() * shape**0.5 - 1) / error
+    return is_likely(2 * stats.norm.sf(off))
 
 
 @settings(deadline=None)
@@ -110,17 +128,27 @@ def test_what_is_dealt_out_is_the_whole(arrivals: Arrivals) -> None:
 
 @pytest.mark.parametrize("shape", [0.25, 1.0, 4.0])
 def test_gamma_gaps_vary_by_their_shape(shape: float) -> None:
-    gaps = np.diff(draw(Gamma(rate=100, shape=shape), 1000))
+    offsets = draw(Gamma(rate=100, shape=shape), 1000)
 
-    assert gaps.mean() == pytest.approx(1e7, rel=0.03)
-    assert gaps.std() / gaps.mean() == pytest.approx(shape**-0.5, rel=0.03)
+    assert has_count(offsets, 100, shape, 1000)
+    assert has_variation(offsets, shape)
 
 
-@pytest.mark.parametrize(("shape", "spread"), [("0.01", 0.25), ("1e6", 0.001)])
-def test_the_least_and_the_greatest_shape_have_the_rate_that_was_asked_for(shape: str, spread: float) -> None:
-    offsets = draw(parse_arrivals(f"gamma:{shape}", 100.0, 1000.0), 1000.0)
+def test_gaps_of_another_rate_or_shape_are_seen() -> None:
+    """By a twentieth of the rate, or a tenth of the shape."""
+    offsets = draw(Gamma(rate=100, shape=1.0), 1000)
 
-    assert len(offsets) == pytest.approx(100_000, rel=spread)
+    assert not has_count(offsets, 105, 1.0, 1000)
+    assert not has_count(offsets, 95, 1.0, 1000)
+    assert not has_variation(offsets, 1.1)
+    assert not has_variation(offsets, 0.9)
+
+
+@pytest.mark.parametrize("shape", [0.01, 1e6])
+def test_the_least_and_the_greatest_shape_have_the_rate_that_was_asked_for(shape: float) -> None:
+    offsets = draw(parse_arrivals(f"gamma:{shape:g}", 100.0, 1000.0), 1000.0)
+
+    assert has_count(offsets, 100, shape, 1000)
 
 
 @pytest.mark.timeout(10)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chance import find_fewest
 from seatrial.load.histogram import BOUND_NS, BUCKETS, find_buckets, find_ends
 from seatrial.load.quantiles import find_interval
 from seatrial.load.slices import Slices
@@ -105,10 +106,10 @@ def test_ends_of_buckets_are_those_of_the_times_in_them() -> None:
 @pytest.mark.parametrize("workers", [2, 4])
 @pytest.mark.parametrize("name", ["lognormal", "two humps", SCRIPT["QUEUE"], SCRIPT["OWN_QUEUES"]])
 def test_intervals_hold_what_they_promise(name: str, workers: int) -> None:
-    """Where 93 % hold, under 79 of 100 do once in a million times by chance: once in 10,000 in all of these together."""
+    """In at least 93 % of the runs, up to chance."""
     for p, held in SCRIPT["measure_merged"](name, workers, runs=100, samples=10_000, seed=7).items():
         assert held.given >= 60, (p, held)
-        assert held.held >= 0.79 * held.given, (p, held)
+        assert held.held >= find_fewest(held.given, 0.93), (p, held)
 
 
 def test_batches_are_of_requests_where_the_rate_changes() -> None:

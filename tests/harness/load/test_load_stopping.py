@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chance import find_fewest
 from seatrial.load.conducting import Conduct, Conductor
 from seatrial.load.objectives import Objectives
 from seatrial.load.plan import Destination, Plan, Progress
@@ -26,23 +27,10 @@ SERVERS, PROBABILITIES, measure_stopping, draw_runs = (
     SCRIPT[name] for name in ("SERVERS", "PROBABILITIES", "measure_stopping", "draw_runs")
 )
 COVERAGE = 0.93
-CELLS = 2 * len(SERVERS) * len(PROBABILITIES)
-ERROR = 1e-4 / (CELLS + 10)
-"""Of each random test, so that all in this file go wrong once in 10,000 sets of seeds at most."""
 
 
 def draw(count: int, seed: int = 1) -> Times:
     return (np.random.default_rng(seed).lognormal(math.log(0.01), 0.5, count) * 1e9).astype(np.int64)
-
-
-def find_fewest(runs: int, share: float) -> int:
-    """Return the number that so many runs fall below with a probability of at most `ERROR`, each a success by `share`."""
-    below = 0.0
-    for count in range(runs + 1):
-        below += math.comb(runs, count) * share**count * (1 - share) ** (runs - count)
-        if below > ERROR:
-            return count
-    return runs
 
 
 def test_looks_grow_by_half_and_end_at_the_limit() -> None:

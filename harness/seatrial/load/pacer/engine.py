@@ -122,15 +122,16 @@ class Engine(ABC):
         in flight than there are cases, one of them is asked twice at a time.
         """
         case = self.cases.take(request)
+        # The gauge reads the clock by itself, here as where a request ends.
+        at_ns = now_ns()
         connection.send(request, case, intended_ns, self.requests[case])
-        at_ns = connection.sent_ns
         self._area_ns -= at_ns if self.window_begin_ns <= at_ns < self.window_end_ns else self._clip(at_ns)
         self._busy[connection] = None
         self.sent += 1
 
     def request_ended(self, connection: Connection, outcome: Outcome) -> None:
         """Record a request; one that a kept connection lost without a byte is asked once more on a new one."""
-        # Read anew: what the gauge counts in flight is not made of what the records say.
+        # Read anew: what the gauge counts in flight is made of nothing that the records say.
         at_ns = now_ns()
         self._area_ns += at_ns if self.window_begin_ns <= at_ns < self.window_end_ns else self._clip(at_ns)
         del self._busy[connection]
