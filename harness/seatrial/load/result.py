@@ -126,7 +126,10 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     outcomes: Annotated[dict[str, int], Meta(description="requests by outcome")] = {}
     statuses: Annotated[dict[str, int], Meta(description="requests by HTTP status, 0 for none")] = {}
     connections_opened: int = 0
-    connect_time_s: Annotated[Quantiles | None, Meta(description="null when none was opened within the window")] = None
+    connect_time_s: Annotated[
+        Quantiles | None,
+        Meta(description="of connections whose first request is of the window; null when there is none"),
+    ] = None
     checked: Annotated[bool, Meta(description="every answer was compared with its golden one")] = False
     mixed_up: Annotated[int, Meta(description="wrong answers that are another case's golden one, warm-up included")] = 0
     examples: Annotated[tuple[str, ...], Meta(description="what is wrong with answers, in words, at most five")] = ()

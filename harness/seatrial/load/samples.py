@@ -54,7 +54,7 @@ SAMPLE: Final = np.dtype(
         ("sent_ns", "<i8"),  # before the first byte was given to the socket
         ("first_ns", "<i8"),  # the first byte of the response was read
         ("last_ns", "<i8"),  # the last byte was read; of a failure, when it was known
-        ("connect_ns", "<i8"),  # how long its connection took to open, when it was opened for this request; else -1
+        ("connect_ns", "<i8"),  # how long its connection took to open, when this is its first request; else -1
         ("size_bytes", "<u4"),  # of the response's body
         ("case", "<u4"),  # index into the plan's requests
         ("answer", "<u4"),  # index into the run's distinct answers, NO_ANSWER when there is no whole body
