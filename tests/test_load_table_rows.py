@@ -230,9 +230,18 @@ def test_checking_that_costs_a_twentieth_of_the_rate_is_a_miss() -> None:
 
     assert cheap.met
     assert cheap.reached.startswith(
-        "4.0%: 96/s with, 100/s without (medians of 3, in turn; single pairs 4.0% to 50.0%)"
+        "4.0%: 96/s with, 100/s without (medians of 3 pairs, in turn by the second; single pairs 4.0% to 50.0%)"
     )
     assert not compare(make_loops(95.0, 95.0, 99.0), make_loops(100.0, 100.0, 100.0)).met
+
+
+def test_slices_make_a_loop_in_which_each_request_counts_once() -> None:
+    from load_table.checking_cost import Loop, join_slices
+
+    slices = [Loop(rate=300.0, cpu_s=1.0), Loop(rate=100.0, cpu_s=3.0)]
+
+    assert join_slices(slices) == Loop(rate=200.0, cpu_s=1.5)
+    assert join_slices([*slices, Loop(rate=1.0, cpu_s=1.0, flaw="stopped")]).flaw == "stopped"
 
 
 def test_of_a_pair_one_of_which_is_no_loop_to_compare_nothing_is_told() -> None:
@@ -243,7 +252,9 @@ def test_of_a_pair_one_of_which_is_no_loop_to_compare_nothing_is_told() -> None:
     two = compare(make_loops(96.0, 96.0) + broken, broken + make_loops(100.0, 100.0))
 
     assert one.met
-    assert one.reached.startswith("4.0%: 96/s with, 100/s without (medians of 2, in turn; single pairs 4.0% to 4.0%)")
+    assert one.reached.startswith(
+        "4.0%: 96/s with, 100/s without (medians of 2 pairs, in turn by the second; single pairs 4.0% to 4.0%)"
+    )
     assert one.reached.endswith("; 1 of 3 could not measure and are left out (stopped: it ended before its time)")
     assert two.met is None
     assert two.reached.startswith("not measured: 2 of 3 could not measure")
