@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -121,6 +122,30 @@ def make_result(*reasons: Reason, answered: int = 800, valid: bool | None = None
 BUSY = Reason(code="client-saturated", message="it worked 99 %", fix="", signs=("busy",))
 ROBBED = Reason(code="client-saturated", message="it worked 99 %; stolen", fix="", signs=("busy", "steal"))
 STEPPED = Reason(code="clock-step", message="the clock was set", fix="")
+LATE = Reason(code="late-sends", message="3 of 100 were sent late", fix="")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "met", "reached"),
+    [
+        ((LATE, BUSY), True, "found in 2 of 2"),
+        ((LATE,), False, "found in 0 of 2; missed: late-sends, late by up to 0.000 s; missed: late-sends,"),
+        ((), False, "found in 0 of 2; missed: valid, late"),
+    ],
+    ids=["saturated", "late alone", "valid"],
+)
+def test_a_saturated_client_is_found_by_that_reason_alone(
+    reasons: tuple[Reason, ...], met: bool, reached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from load_table import saturation
+    from load_table.row import Options
+
+    seeded = SimpleNamespace(result=make_result(*reasons))
+    monkeypatch.setattr(saturation, "SEEDED", {"a way": lambda: seeded})
+    reading = next(iter(saturation.measure_saturation(Options(quick=True, repeats=2))))
+
+    assert reading.met is met
+    assert reading.reached.startswith(reached)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +255,7 @@ def test_checking_that_costs_a_twentieth_of_the_rate_is_a_miss() -> None:
 
     assert cheap.met
     assert cheap.reached.startswith(
-        "4.0%: 96/s with, 100/s without (medians of 3 pairs, in turn by the second; single pairs 4.0% to 50.0%)"
+        "4.0%, the median of 3 pairs in turn by the second (4.0% to 50.0%), with medians of 96/s with and 100/s without; "
     )
     assert not compare(make_loops(95.0, 95.0, 99.0), make_loops(100.0, 100.0, 100.0)).met
 
@@ -253,7 +278,7 @@ def test_of_a_pair_one_of_which_is_no_loop_to_compare_nothing_is_told() -> None:
 
     assert one.met
     assert one.reached.startswith(
-        "4.0%: 96/s with, 100/s without (medians of 2 pairs, in turn by the second; single pairs 4.0% to 4.0%)"
+        "4.0%, the median of 2 pairs in turn by the second (4.0% to 4.0%), with medians of 96/s with and 100/s without"
     )
     assert one.reached.endswith("; 1 of 3 could not measure and are left out (stopped: it ended before its time)")
     assert two.met is None

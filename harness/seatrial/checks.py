@@ -112,7 +112,7 @@ def sort_by_group(check_ids: Iterable[str]) -> list[str]:
 
 
 class UnsupportedError(SeatrialError):
-    """The target does not claim what is asked: a fact about the technology, no failure."""
+    """The target does not claim what is asked, or could not be asked in the way that the check asks: no failure."""
 
 
 class InvalidMeasurementError(SeatrialError):

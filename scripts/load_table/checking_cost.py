@@ -113,9 +113,9 @@ def compare(with_check: Sequence[Loop], without: Sequence[Loop]) -> Reading:
     return Reading(
         what=WHAT,
         must=MUST,
-        reached=f"{cost:.1%}: {rates[0]:,.0f}/s with, {rates[1]:,.0f}/s without "
-        f"(medians of {len(pairs)} pairs, in turn by the second; single pairs {pairs[0]:.1%} to {pairs[-1]:.1%}); "
-        f"of the pacer's CPU {cpu_s[0] * 1e6:.2f} us a request to {cpu_s[1] * 1e6:.2f}, {cpu_cost:.1%}"
+        reached=f"{cost:.1%}, the median of {len(pairs)} pairs in turn by the second ({pairs[0]:.1%} to {pairs[-1]:.1%}), "
+        f"with medians of {rates[0]:,.0f}/s with and {rates[1]:,.0f}/s without; "
+        f"of the pacer's CPU {cpu_cost:.1%}, with {cpu_s[0] * 1e6:.2f} us a request and {cpu_s[1] * 1e6:.2f}"
         + (f"; {left_out}" if left_out else ""),
         # Where single pairs differ by so much neighbours had the CPU: what it took of it is what can be told then.
         met=(cost if pairs[-1] - pairs[0] < UNSURE else cpu_cost) < 0.05,

@@ -45,12 +45,13 @@ def measure_saturation(options: Options) -> Iterator[Reading]:
             if result is None:
                 break
             codes = [reason.code for reason in result.result.reasons]
-            options.tell(f"{name}: {', '.join(codes) or 'valid'}")
+            said = " ".join(codes) or "valid"
+            options.tell(f"{name}: {said}")
             # Late sends alone, which follow from it, may have other causes.
             if CLIENT_SATURATED in codes:
                 found += 1
             else:
-                missed.append(f"late by up to {result.result.dispatch_lag_s.max or 0:.3f} s")
+                missed.append(f"{said}, late by up to {result.result.dispatch_lag_s.max or 0:.3f} s")
         else:
             yield Reading(
                 what=f"client saturation, seeded: {name}, {DURATION_S:g} s",

@@ -32,7 +32,7 @@ def decide_answers(record: LoadRecord) -> None:
         raise UnsupportedError(
             f"all {result.requests} answers of the window are right, but {doubled:.0f} requests, warm-up included, asked what "
             f"another one in flight asked as well, for all {record.cases} golden cases that differ were in flight: had such "
-            "answers been exchanged, it would not show; with more such cases, or at a lower rate, it would"
+            "answers been exchanged, it would not show; at a lower rate, or with more of them (at most 200 are asked), it would"
         )
 
 

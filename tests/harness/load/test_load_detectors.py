@@ -45,6 +45,18 @@ tell = Engine.in_flight_area_ns.fget
 Engine.in_flight_area_ns = property(lambda engine: tell(engine) // 2)
 """
 
+RECORDS_SAY_SENT_EARLIER = """
+from seatrial.load.pacer.one_step_connection import OneStepConnection
+
+send = OneStepConnection.send
+
+def send_and_date_back(connection, *args):
+    send(connection, *args)
+    connection.sent_ns -= 10_000_000
+
+OneStepConnection.send = send_and_date_back
+"""
+
 
 def put_load(
     directory: Path,
@@ -86,10 +98,11 @@ def test_a_wall_clock_that_is_set_meanwhile_is_found(tmp_path: Path, monkeypatch
     assert "clock-step" in find_codes(run)
 
 
+@pytest.mark.parametrize("alteration", [GAUGE_SEES_HALF, RECORDS_SAY_SENT_EARLIER], ids=["gauge", "records"])
 def test_a_gauge_that_counts_otherwise_than_the_records_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alteration: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = put_load(tmp_path, monkeypatch, GAUGE_SEES_HALF)
+    run = put_load(tmp_path, monkeypatch, alteration)
 
     assert "littles-law" in find_codes(run)
 

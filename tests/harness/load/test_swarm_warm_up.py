@@ -16,7 +16,9 @@ import msgspec
 import numpy as np
 import psutil
 import pytest
+from scipy import stats
 
+from chance import is_likely
 from seatrial.load.arrivals import Constant
 from seatrial.load.live import Snapshot
 from seatrial.load.plan import Destination, Plan, Progress
@@ -190,8 +192,7 @@ def test_of_more_samples_than_are_held_a_part_is_judged() -> None:
     seen = watch._seen
     assert len(seen) > 400
     early = int(np.count_nonzero(seen["intended_ns"] < samples["intended_ns"][10_000]))
-    # Of at least 400 drawn, six standard deviations are under 60.
-    assert abs(early - len(seen) / 2) < 6 * len(seen) ** 0.5 / 2 + 1
+    assert is_likely(stats.binomtest(early, len(seen)).pvalue)
     assert len(set((seen["intended_ns"] // (SECOND_NS // 100) % 8).tolist())) == 8
 
 

@@ -241,9 +241,10 @@ class Engine(ABC):
             self.free(lost, now_ns())
             return
         self.reasked += 1
+        at_ns = now_ns()
         connection.send(request, lost.case, lost.intended_ns, self.requests[lost.case])
         connection.sent_ns, connection.reasked = lost.sent_ns, True
-        self._area_ns -= self._clip(now_ns())
+        self._area_ns -= self._clip(at_ns)
         self._busy[connection] = None
 
     async def _reconnect(self, connection: Connection) -> None:
