@@ -189,8 +189,9 @@ def test_the_same_load_is_put_on_all_seven_one_at_a_time(tmp_path: Path, machine
         asked = {check.status for check in result.checks if check.status != "unsupported" and check.id != "P02"}
         assert asked <= {"pass", "invalid"}, name
         unclaimed = {check.id for check in result.checks if check.status == "unsupported"}
-        assert unclaimed <= {"P09"}, name
         loads = [load.result for load in result.loads]
+        # Over 2 s in which the machine lets nobody answer all questions are in flight: whose answer is whose is not told then.
+        assert unclaimed <= ({"P04", "P09"} if loads[-1].client.get("doubled") else {"P09"}), name
         assert 1 <= len(loads) <= 3, name
         for load in loads:
             assert load.checked, name
